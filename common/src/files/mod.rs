@@ -1,0 +1,90 @@
+//! The local file system, injected: the disk WAL, the Raft log and the `file://` store reach the
+//! disk only through [`Files`], so that a test can drop and tear what was not synced.
+//!
+//! The contract is that of POSIX at its weakest: bytes written are durable only after
+//! [`File::sync`] returned, a name (created, renamed, linked, removed) only after
+//! [`Files::sync_dir`] of its directory returned. All calls block; call them from a thread of
+//! your own or from `spawn_blocking`.
+
+mod real;
+pub mod sim;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use real::RealFiles;
+
+/// An open file. Dropping it closes it.
+pub trait File: Send + Sync + Debug {
+    /// Reads exactly `buf.len()` bytes at `offset`; an `UnexpectedEof` if there are fewer.
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes all of `buf` at `offset`, growing the file as needed.
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    /// The file's length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// True if the file holds no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Cuts or extends the file with zeroes to `len` bytes.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Reserves room for `len` bytes and sets the length to at least `len`, so that a later write
+    /// below it neither fails for lack of space nor changes the file's metadata.
+    fn allocate(&self, len: u64) -> io::Result<()>;
+    /// Makes all bytes written so far, and the length, durable (`fdatasync`). Never try again after
+    /// an error: the kernel may have dropped the pages.
+    fn sync(&self) -> io::Result<()>;
+    /// Takes an exclusive advisory lock on the file until it is closed; false if another process
+    /// holds it.
+    fn try_lock(&self) -> io::Result<bool>;
+}
+
+/// How to open a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// To read; it must exist.
+    Read,
+    /// To read and write; created empty if it does not exist.
+    ReadWrite,
+    /// To read and write; an `AlreadyExists` error if the name exists.
+    CreateNew,
+}
+
+/// A file system.
+pub trait Files: Send + Sync + Debug {
+    /// Opens the file `path`.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
+    /// Renames `from` to `to`, in place of what may have been there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives the file `from` the second name `to`; an `AlreadyExists` error if `to` exists.
+    /// Atomic between processes: this is the local put-if-absent.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes the file `path`.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes the empty directory `path`; `DirectoryNotEmpty` if it is not empty.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes the directory `path` and its parents, each durable in its parent when this returns.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in the directory `path` durable (`fsync` of the directory).
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// The entries of the directory `path`, in no order.
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirEntry {
+    /// The whole path.
+    pub path: PathBuf,
+    /// True for a directory.
+    pub is_dir: bool,
+    /// The length in bytes of a file.
+    pub len: u64,
+    /// Milliseconds since the Unix epoch of the last change.
+    pub modified_ms: i64,
+}
+
+/// A shared file system.
+pub type SharedFiles = Arc<dyn Files>;

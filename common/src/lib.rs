@@ -1,0 +1,8 @@
+//! What the crates of Odradek share: plain newtypes, the record-batch view and the injected world
+//! (clock, randomness, files). No protocol, no store, no metadata.
+
+pub mod batch;
+pub mod clock;
+pub mod files;
+pub mod ids;
+pub mod random;
