@@ -5,4 +5,5 @@ pub mod batch;
 pub mod clock;
 pub mod files;
 pub mod ids;
+pub mod limits;
 pub mod random;
