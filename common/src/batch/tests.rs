@@ -5,10 +5,10 @@ fn varint(value: i64) -> Vec<u8> {
     let mut raw = ((value << 1) ^ (value >> 63)).cast_unsigned();
     let mut out = Vec::new();
     while raw >= 0x80 {
-        out.push((raw & 0x7f) as u8 | 0x80);
+        out.push(u8::try_from(raw & 0x7f).unwrap() | 0x80);
         raw >>= 7;
     }
-    out.push(raw as u8);
+    out.push(u8::try_from(raw).unwrap());
     out
 }
 
@@ -20,7 +20,7 @@ fn record(delta: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<u8> {
         match part {
             None => body.extend(varint(-1)),
             Some(bytes) => {
-                body.extend(varint(bytes.len() as i64));
+                body.extend(varint(i64::try_from(bytes.len()).unwrap()));
                 body.extend(bytes);
             }
         }
@@ -33,7 +33,7 @@ fn record(delta: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<u8> {
         body.extend(varint(1));
         body.extend(value);
     }
-    let mut out = varint(body.len() as i64);
+    let mut out = varint(i64::try_from(body.len()).unwrap());
     out.extend(body);
     out
 }
