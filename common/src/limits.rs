@@ -17,3 +17,26 @@ pub const OWN_SEGMENT_BYTES: u64 = 32 << 20;
 pub const SPARSE_INDEX_BYTES: u64 = 64 << 10;
 /// Bytes of one block of the block cache, and of an aligned ranged read.
 pub const CACHE_BLOCK_BYTES: u64 = 1 << 20;
+/// Bytes that one batch may decompress to where its records must be looked at.
+pub const DECOMPRESSED_BATCH_BYTES: usize = 256 << 20;
+/// Partitions that one fetch session may hold.
+pub const FETCH_SESSION_PARTITIONS: usize = 100_000;
+/// Requests of one connection that may wait for their answers at once.
+pub const CONNECTION_IN_FLIGHT: usize = 128;
+/// Bytes of half-read and unanswered requests of all connections together.
+pub const REQUEST_BYTES: usize = 512 << 20;
+/// Bytes of fetch answers of all connections together that are not yet written.
+pub const ANSWER_BYTES: usize = 512 << 20;
+/// Bytes that a connection at rest keeps ready for the next request's first bytes.
+pub const FRAME_STAGING_BYTES: usize = 1 << 10;
+/// Bytes reserved for a frame before more than its first bytes have come.
+pub const FRAME_FIRST_STEP_BYTES: usize = 4 << 10;
+/// A half-read frame's buffer grows to this many times what has come of it.
+pub const FRAME_GROWTH_FACTOR: usize = 4;
+/// Elements (array entries, and unknown tagged fields, which weigh more) of one request.
+pub const REQUEST_ELEMENTS: usize = 1 << 19;
+/// What an unknown tagged field weighs against [`REQUEST_ELEMENTS`]: a map of its own is some 400
+/// bytes, other elements are some 100.
+pub const UNKNOWN_TAG_ELEMENTS: usize = 4;
+/// Base-2 logarithm of the largest zstd window taken, that of Kafka's own reader (128 MiB).
+pub const ZSTD_WINDOW_LOG: u32 = 27;
