@@ -1,6 +1,15 @@
 //! Odradek's storage: object stores, write-ahead slots and chains, segments, the catalog of what
 //! lies where, reading, flushing, merging and collecting. It knows no Kafka request and no metadata.
 
+pub mod attempt;
+pub mod catalog;
+pub mod collect;
 pub mod envelope;
+pub mod flush;
+pub mod index;
+pub mod manifest;
+pub mod merge;
 pub mod names;
 pub mod range;
+pub mod reader;
+pub mod slots;

@@ -142,7 +142,9 @@ impl Names {
     /// An object with a birth mark.
     #[must_use]
     pub fn object(&self, name: &ObjectName) -> Path {
-        self.folder(name.kind).join(format!("{:020}", name.mark)).join(name.unique.as_simple().to_string())
+        self.folder(name.kind)
+            .join(format!("{:020}", name.mark))
+            .join(name.unique.as_simple().to_string())
     }
 
     /// All objects of a kind.
@@ -201,7 +203,8 @@ mod tests {
     fn names_round_trip() {
         for prefix in ["", "some/where"] {
             let names = Names::new(Path::from(prefix), "abc".parse().unwrap());
-            let name = ObjectName { kind: ObjectKind::Index, mark: 7, unique: uuid::Uuid::from_u128(9) };
+            let name =
+                ObjectName { kind: ObjectKind::Index, mark: 7, unique: uuid::Uuid::from_u128(9) };
             assert_eq!(names.parse_object(&names.object(&name)), Some(name));
             let chain = ChainRef { broker: BrokerId(1), epoch: BrokerEpoch(2), chain: ChainId(0) };
             let slot = chain.slot(SlotNumber(44));
