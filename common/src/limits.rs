@@ -40,3 +40,42 @@ pub const REQUEST_ELEMENTS: usize = 1 << 19;
 pub const UNKNOWN_TAG_ELEMENTS: usize = 4;
 /// Base-2 logarithm of the largest zstd window taken, that of Kafka's own reader (128 MiB).
 pub const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// Bytes of one Raft entry: the encoded commands that one append takes.
+pub const METADATA_ENTRY_BYTES: usize = 4 << 20;
+/// Commands of one Raft entry.
+pub const METADATA_ENTRY_COMMANDS: usize = 256;
+/// Proposals that wait for their turn; the next proposer waits for room.
+pub const METADATA_QUEUED_PROPOSALS: usize = 1024;
+/// Partitions that one metadata command may speak of; a round of more takes several commands.
+pub const METADATA_ITEMS: usize = 10_000;
+/// Bytes of a host, rack, listener name or setting's name in the metadata.
+pub const METADATA_TEXT_BYTES: usize = 1024;
+/// How long a proposal may take until its outcome counts as unknown, in ms.
+pub const METADATA_PROPOSE_MS: u64 = 10_000;
+/// Voters of the metadata quorum.
+pub const VOTERS: usize = 9;
+/// Brokers that a cluster has ever seen.
+pub const BROKERS: usize = 1000;
+/// Listeners of one broker.
+pub const BROKER_LISTENERS: usize = 16;
+/// Chains of one registration of a broker.
+pub const BROKER_CHAINS: u32 = 64;
+/// Partitions of the cluster.
+pub const PARTITIONS: usize = 1_000_000;
+/// Partitions that one command may give a topic, as Kafka's controller has it.
+pub const TOPIC_PARTITIONS: usize = 10_000;
+/// Replicas of one partition.
+pub const REPLICAS: usize = 32;
+/// Settings of one topic or broker.
+pub const CONFIG_ENTRIES: usize = 512;
+/// Bytes of the value of one setting.
+pub const CONFIG_VALUE_BYTES: usize = 64 << 10;
+/// Bytes of the name of an object in a command.
+pub const OBJECT_NAME_BYTES: usize = 256;
+/// Leader epochs with records that one partition remembers; Kafka's clients ask for recent ones.
+pub const LEADER_EPOCHS_KEPT: usize = 1000;
+/// Index objects that wait to be merged, at which flushes are refused until merging catches up.
+pub const INDEX_OBJECTS_LIVE: usize = 10_000;
+/// Producer ids of one block, as Kafka hands them to a broker.
+pub const PRODUCER_ID_BLOCK: u32 = 1000;
