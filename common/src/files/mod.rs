@@ -10,7 +10,7 @@ mod real;
 pub mod sim;
 
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ pub use real::RealFiles;
 pub trait File: Send + Sync + Debug {
     /// Reads exactly `buf.len()` bytes at `offset`; an `UnexpectedEof` if there are fewer.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
-    /// Writes all of `buf` at `offset`, growing the file as needed.
+    /// Writes all of `buf` at `offset`, growing the file as needed. After an error any part of it
+    /// may have been written.
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     /// The file's length in bytes.
     fn len(&self) -> io::Result<u64>;
@@ -28,16 +29,18 @@ pub trait File: Send + Sync + Debug {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+    /// Milliseconds since the Unix epoch of the last change of the bytes.
+    fn modified_ms(&self) -> io::Result<i64>;
     /// Cuts or extends the file with zeroes to `len` bytes.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Reserves room for `len` bytes and sets the length to at least `len`, so that a later write
     /// below it neither fails for lack of space nor changes the file's metadata.
     fn allocate(&self, len: u64) -> io::Result<()>;
     /// Makes all bytes written so far, and the length, durable (`fdatasync`). Never try again after
-    /// an error: the kernel may have dropped the pages.
+    /// an error: the kernel may have dropped the pages, and the next call would say that all is well.
     fn sync(&self) -> io::Result<()>;
-    /// Takes an exclusive advisory lock on the file until it is closed; false if another process
-    /// holds it.
+    /// Takes an exclusive advisory lock on the file until this handle is dropped; false if it is
+    /// locked through another handle, of this process or of another.
     fn try_lock(&self) -> io::Result<bool>;
 }
 
@@ -54,9 +57,10 @@ pub enum OpenMode {
 
 /// A file system.
 pub trait Files: Send + Sync + Debug {
-    /// Opens the file `path`.
+    /// Opens the file `path`; a directory is an `IsADirectory` error.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
-    /// Renames `from` to `to`, in place of what may have been there.
+    /// Renames the file `from` to `to`, in place of the file that may have been there. Nothing
+    /// happens if both are names of one file. To be sure of both names, sync both directories.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives the file `from` the second name `to`; an `AlreadyExists` error if `to` exists.
     /// Atomic between processes: this is the local put-if-absent.
@@ -65,12 +69,57 @@ pub trait Files: Send + Sync + Debug {
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes the empty directory `path`; `DirectoryNotEmpty` if it is not empty.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
-    /// Makes the directory `path` and its parents, each durable in its parent when this returns.
-    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Makes the directory `path` in its parent, which must exist; an `AlreadyExists` error if
+    /// the name exists. Not durable before [`Files::sync_dir`] of the parent.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in the directory `path` durable (`fsync` of the directory).
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// The entries of the directory `path`, in no order.
+    /// The files and directories in the directory `path`, in no order. Anything else (links,
+    /// sockets) is left out.
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+    /// What `path` is.
+    fn stat(&self, path: &Path) -> io::Result<DirEntry>;
+
+    /// Makes the directory `path` and its parents, each durable in its parent when this returns,
+    /// also those that another thread, or a process that died since, had made but not yet synced.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        match self.stat(path) {
+            Ok(there) if there.is_dir => sync_existing(self, path),
+            Ok(_) => Err(ErrorKind::NotADirectory.into()),
+            Err(e) if e.kind() == ErrorKind::NotFound && path.parent().is_some() => {
+                self.create_dir_all(parent_of(path))?;
+                match self.create_dir(path) {
+                    Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(e),
+                    _ => self.sync_dir(parent_of(path)),
+                }
+            }
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// Each directory is synced into its parent before the next is made in it, so of a chain of
+/// existing directories only the last can be other than durable.
+fn sync_existing<F: Files + ?Sized>(files: &F, path: &Path) -> io::Result<()> {
+    if path.parent().is_none() {
+        return Ok(());
+    }
+    match files.sync_dir(parent_of(path)) {
+        // A directory that we may not read is one that we could not have made anything durable
+        // in: what stands there was made by somebody else.
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
+}
+
+/// The directory that `path` is a name in.
+#[must_use]
+pub fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
 }
 
 /// One name in a directory.
@@ -80,7 +129,7 @@ pub struct DirEntry {
     pub path: PathBuf,
     /// True for a directory.
     pub is_dir: bool,
-    /// The length in bytes of a file.
+    /// The length in bytes of a file; 0 for a directory.
     pub len: u64,
     /// Milliseconds since the Unix epoch of the last change.
     pub modified_ms: i64,
@@ -88,3 +137,6 @@ pub struct DirEntry {
 
 /// A shared file system.
 pub type SharedFiles = Arc<dyn Files>;
+
+#[cfg(test)]
+mod conformance;

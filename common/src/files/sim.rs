@@ -1,1 +1,0 @@
-//! A file system in memory that loses what was not synced.
