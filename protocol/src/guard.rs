@@ -1,0 +1,164 @@
+//! Looks through a request before the decoder sees it, without allocating: the decoder reserves
+//! what a count announces, takes the size of a tagged field on trust, and knows no limits.
+//!
+//! What passes has only counts that its bytes can hold, a bounded number of elements, lengths
+//! within its bytes, UTF-8 in its texts, and ends where the message ends. Nesting is bounded by
+//! the layouts, none of which refers to itself.
+
+use crate::schema::{self, Element, Field, Kind};
+use crate::versions;
+use crate::wire::Cursor;
+pub use crate::wire::Fault;
+use kafka_protocol::messages::ApiKey;
+use odradek_common::limits::{REQUEST_ELEMENTS, UNKNOWN_TAG_ELEMENTS};
+
+/// Why a request's body must not be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("field {field}, byte {at}: {fault}")]
+pub struct GuardError {
+    /// The field, by its name in Kafka's message definitions.
+    pub field: &'static str,
+    /// Where reading stopped, in bytes from the start of the body.
+    pub at: usize,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// Checks the body of a request (what stands behind its header).
+///
+/// # Errors
+/// The first thing found wrong, or [`Fault::NotServed`].
+pub fn check(api: ApiKey, version: i16, body: &[u8]) -> Result<(), GuardError> {
+    let served = versions::is_served(api, version);
+    let Some(schema) = schema::request(api).filter(|_| served) else {
+        return Err(GuardError { field: "header", at: 0, fault: Fault::NotServed });
+    };
+    let mut walk = Walk {
+        cursor: Cursor::new(body),
+        version,
+        flexible: schema.is_flexible(version),
+        elements_left: REQUEST_ELEMENTS,
+        field: "body",
+    };
+    let result = walk.structure(schema.fields).and_then(|()| match walk.cursor.remaining() {
+        0 => Ok(()),
+        left => {
+            walk.field = "end";
+            Err(Fault::Trailing(left))
+        }
+    });
+    result.map_err(|fault| GuardError { field: walk.field, at: walk.cursor.position(), fault })
+}
+
+struct Walk<'a> {
+    cursor: Cursor<'a>,
+    version: i16,
+    flexible: bool,
+    elements_left: usize,
+    /// The field looked at last.
+    field: &'static str,
+}
+
+impl Walk<'_> {
+    fn structure(&mut self, fields: &'static [Field]) -> Result<(), Fault> {
+        let version = self.version;
+        for field in fields.iter().filter(|field| field.tag.is_none() && field.is_in(version)) {
+            self.field(field)?;
+        }
+        if self.flexible { self.tagged(fields) } else { Ok(()) }
+    }
+
+    fn field(&mut self, field: &'static Field) -> Result<(), Fault> {
+        self.field = field.name;
+        let nullable = field.is_nullable(self.version);
+        match field.kind {
+            Kind::Boolean => self.cursor.take(1).map(drop),
+            Kind::Fixed(bytes) => self.cursor.take(bytes).map(drop),
+            Kind::String => self.string(nullable),
+            Kind::Bytes => {
+                let bytes = self.cursor.bytes(self.flexible)?;
+                if bytes.is_some() || nullable { Ok(()) } else { Err(Fault::Null) }
+            }
+            Kind::Array(element) => self.array(element, nullable),
+            Kind::Structure(fields) if nullable && field.tag.is_none() => {
+                match self.cursor.int8()? {
+                    -1 => Ok(()),
+                    1 => self.structure(fields),
+                    other => Err(Fault::Marker(other)),
+                }
+            }
+            Kind::Structure(fields) => self.structure(fields),
+        }
+    }
+
+    fn string(&mut self, nullable: bool) -> Result<(), Fault> {
+        match self.cursor.string(self.flexible)? {
+            Some(text) => std::str::from_utf8(text).map(drop).map_err(|_| Fault::Utf8),
+            None if nullable => Ok(()),
+            None => Err(Fault::Null),
+        }
+    }
+
+    fn array(&mut self, element: Element, nullable: bool) -> Result<(), Fault> {
+        let count = self.cursor.count(self.flexible)?;
+        if count == -1 {
+            return if nullable { Ok(()) } else { Err(Fault::Null) };
+        }
+        let least = match element {
+            Element::Fixed(bytes) => bytes,
+            Element::String if self.flexible => 1,
+            Element::String => 2,
+            Element::Structure(fields) => schema::least_bytes(fields, self.version, self.flexible),
+        };
+        let left = self.cursor.remaining();
+        let count = usize::try_from(count)
+            .ok()
+            .filter(|count| count.checked_mul(least).is_some_and(|bytes| bytes <= left))
+            .ok_or(Fault::Count(count, left))?;
+        self.spend(count)?;
+        match element {
+            Element::Fixed(bytes) => self.cursor.take(count * bytes).map(drop),
+            Element::String => (0..count).try_for_each(|_| self.string(false)),
+            Element::Structure(fields) => (0..count).try_for_each(|_| self.structure(fields)),
+        }
+    }
+
+    /// The tagged fields behind a structure: known ones must fill their size exactly, as the
+    /// decoder does not look at it; unknown ones are passed over.
+    fn tagged(&mut self, fields: &'static [Field]) -> Result<(), Fault> {
+        let count = self.cursor.uvarint()?;
+        // A tagged field is at least a tag and a size.
+        let left = self.cursor.remaining();
+        if usize::try_from(count).ok().is_none_or(|count| count > left / 2) {
+            return Err(Fault::Count(i64::from(count), left));
+        }
+        for _ in 0..count {
+            let tag = self.cursor.uvarint()?;
+            let size = self.cursor.uvarint()?;
+            let left = self.cursor.remaining();
+            let fits = usize::try_from(size).ok().filter(|size| *size <= left);
+            let size = fits.ok_or(Fault::Length(i64::from(size), left))?;
+            match fields.iter().find(|field| field.tag == Some(tag)) {
+                Some(field) if field.is_in(self.version) => self.known_tag(field, size)?,
+                Some(_) => return Err(Fault::Tag(tag)),
+                None => {
+                    self.spend(UNKNOWN_TAG_ELEMENTS)?;
+                    self.cursor.take(size)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn known_tag(&mut self, field: &'static Field, size: usize) -> Result<(), Fault> {
+        let start = self.cursor.position();
+        self.field(field)?;
+        let taken = self.cursor.position() - start;
+        if taken == size { Ok(()) } else { Err(Fault::TagSize { size, taken }) }
+    }
+
+    fn spend(&mut self, elements: usize) -> Result<(), Fault> {
+        self.elements_left = self.elements_left.checked_sub(elements).ok_or(Fault::Elements)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! The layouts of the answers: only tests need them, to make messages with every field in use.
+
+mod admin;
+mod data;
+mod groups;
+
+use super::Schema;
+use kafka_protocol::messages::ApiKey;
+
+/// The layout of the answers of `api`, `None` if it is not served.
+pub(crate) fn response(api: ApiKey) -> Option<&'static Schema> {
+    [data::RESPONSES, groups::RESPONSES, admin::RESPONSES]
+        .into_iter()
+        .flatten()
+        .find(|schema| schema.api == api)
+}
