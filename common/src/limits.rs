@@ -79,3 +79,43 @@ pub const LEADER_EPOCHS_KEPT: usize = 1000;
 pub const INDEX_OBJECTS_LIVE: usize = 10_000;
 /// Producer ids of one block, as Kafka hands them to a broker.
 pub const PRODUCER_ID_BLOCK: u32 = 1000;
+/// Calls that may wait in the mailbox of one coordinator shard.
+pub const COORDINATOR_MAILBOX_CALLS: usize = 1024;
+/// Calls of a mailbox that are handled together, their records in one batch.
+pub const COORDINATOR_DRAIN_CALLS: usize = 64;
+/// Answers of one coordinator shard that may wait for durability; at more it takes no calls.
+pub const COORDINATOR_WAITING_ANSWERS: usize = 16_384;
+/// Bytes of the answers of one coordinator shard that may wait; at more it takes no calls.
+pub const COORDINATOR_WAITING_BYTES: usize = 16 << 20;
+/// Bytes of records at which a coordinator cuts a batch.
+pub const COORDINATOR_BATCH_BYTES: usize = 512 << 10;
+/// A coordinator's log is written anew when it exceeds its live records this many times ...
+pub const COORDINATOR_REWRITE_FACTOR: u64 = 4;
+/// ... and this many bytes.
+pub const COORDINATOR_REWRITE_FLOOR_BYTES: u64 = 1 << 20;
+/// Bytes of live records of one coordinator shard, at which it takes no new groups or offsets.
+pub const COORDINATOR_LIVE_BYTES: u64 = 256 << 20;
+/// Milliseconds until a coordinator shard that failed is loaded anew.
+pub const COORDINATOR_RELOAD_MS: u64 = 500;
+/// Members of one group that have an id and have not yet joined with it.
+pub const GROUP_PENDING_MEMBERS: usize = 10_000;
+/// Bytes of the record of one group: protocol data and assignments of all its members.
+pub const GROUP_RECORD_BYTES: usize = 4 << 20;
+/// Bytes of a file of settings.
+pub const SETTINGS_FILE_BYTES: u64 = 1 << 20;
+/// Partitions in one answer to DescribeTopicPartitions (KIP-966 gives the same).
+pub const DESCRIBED_PARTITIONS: usize = 2_000;
+/// Bytes at which a segment of a flush is full; one batch alone may be longer.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// Segments that one attempt puts together and creates at once: with [`SEGMENT_BYTES`] the memory
+/// that a flush from slots takes.
+pub const SEGMENTS_AT_ONCE: usize = 2;
+/// Bytes that are read together at most for one reader: a stretch of a segment (some
+/// [`SPARSE_INDEX_BYTES`], but at least one batch) or one partition's block in a slot.
+pub const STRETCH_BYTES: u64 = 512 << 20;
+/// Reads of slots at once for one attempt.
+pub const SLOT_READS: usize = 8;
+/// Bytes at which neighbouring ranges of a slot are no longer added to the same read.
+pub const SLOT_SPAN_BYTES: u64 = 16 << 20;
+/// Bytes that are read for nothing at most to save a request.
+pub const READ_GAP_BYTES: u64 = 64 << 10;

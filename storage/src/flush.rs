@@ -2,22 +2,15 @@
 //! where. Nothing counts until Raft accepts it.
 
 use bytes::Bytes;
-use odradek_common::batch::BatchError;
 use odradek_common::ids::{GroupId, LeaderEpoch, TopicPartition};
 
 use crate::attempt::{Attempt, CreateError};
-use crate::names::ObjectName;
-use crate::range::{CoverageError, Place, Range};
-use crate::slots::SlotError;
+use crate::index::{IndexObject, IndexPart};
+use crate::names::{ObjectKind, ObjectName};
+use crate::range::{CoverageError, PartitionRanges, Range};
+use crate::segment::{self, Input, WriteError};
 
-/// Where a flush takes a partition's batches from.
-#[derive(Clone, Debug)]
-pub enum FlushSource {
-    /// From memory, in order. Each `Bytes` holds one or more whole batches.
-    Batches(Vec<Bytes>),
-    /// From slots, as the cache had to let go, in order.
-    Slots(Vec<Range>),
-}
+pub use crate::segment::Source as FlushSource;
 
 /// What a flush takes of one partition: exactly `base_offset..next_offset`.
 #[derive(Clone, Debug)]
@@ -26,7 +19,7 @@ pub struct FlushPart {
     pub partition: TopicPartition,
     /// Its group.
     pub group: GroupId,
-    /// The leader epoch that brings it in.
+    /// The leader epoch that brings it in: no batch has a higher one.
     pub leader_epoch: LeaderEpoch,
     /// The partition's flushed end.
     pub base_offset: i64,
@@ -73,58 +66,28 @@ pub struct FlushedRound {
     pub index_object: ObjectName,
     /// The birth mark of all that was written.
     pub mark: u64,
-    /// What is in it.
+    /// What is in it, in order of partition.
     pub parts: Vec<FlushedPart>,
 }
 
 /// Why nothing was flushed. What was written is left to the collector.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
-    /// An object could not be created.
+    /// The batches were not written into segments.
+    #[error(transparent)]
+    Segments(#[from] WriteError),
+    /// The index object was not created.
     #[error(transparent)]
     Create(#[from] CreateError),
-    /// Batches to flush are malformed, or not those announced.
-    #[error("{partition}: batch at offset {offset}: {what}")]
-    NotAsAnnounced {
-        /// The partition.
-        partition: TopicPartition,
-        /// The offset of the batch, or where one was expected.
-        offset: i64,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// Batches to flush are malformed.
-    #[error("{partition}: batch expected at offset {offset}: {source}")]
-    NoBatch {
-        /// The partition.
-        partition: TopicPartition,
-        /// Where it was expected.
-        offset: i64,
-        /// What is wrong.
-        source: BatchError,
-    },
-    /// A slot could not be read.
-    #[error("could not read {place}: {source}")]
-    Slot {
-        /// The slot.
-        place: Place,
-        /// Why.
-        source: SlotError,
-    },
-    /// A slot's bytes are not those written.
-    #[error("{place} is damaged: {what}")]
-    Damaged {
-        /// The slot.
-        place: Place,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// Ranges do not follow one another, or not over what was announced.
+    /// Ranges that do not follow one another.
     #[error(transparent)]
     Coverage(#[from] CoverageError),
-    /// A partition is given twice.
+    /// A partition is in the round twice.
     #[error("{0} is in this round twice")]
     Twice(TopicPartition),
+    /// A part without a record.
+    #[error("nothing of {0} is in this round")]
+    Empty(TopicPartition),
 }
 
 /// Writes the batches of `parts` into segments and one index object. A partition with at least
@@ -134,8 +97,26 @@ pub enum FlushError {
 /// # Errors
 /// What went wrong first; the round is then void.
 pub async fn write(attempt: &Attempt, parts: Vec<FlushPart>) -> Result<FlushedRound, FlushError> {
-    let _ = (attempt, parts);
-    unreachable!("skeleton")
+    let mut inputs = Vec::with_capacity(parts.len());
+    let mut announced = Vec::with_capacity(parts.len());
+    for part in parts {
+        let FlushPart { partition, group, leader_epoch, base_offset, next_offset, .. } = part;
+        let ranges = Vec::new();
+        announced.push(IndexPart {
+            partition,
+            group,
+            leader_epoch,
+            ranges,
+            checkpoint: part.checkpoint,
+        });
+        let source = part.source;
+        inputs.push(Input { partition, group, leader_epoch, base_offset, next_offset, source });
+    }
+    let written = segment::write(attempt, inputs).await?;
+    for (part, ranges) in announced.iter_mut().zip(written) {
+        part.ranges = ranges;
+    }
+    write_index(attempt, announced).await
 }
 
 /// Writes one index object that names ranges where they lie, in slots: for a takeover or handover.
@@ -146,6 +127,39 @@ pub async fn index_slots(
     attempt: &Attempt,
     parts: Vec<SlotPart>,
 ) -> Result<FlushedRound, FlushError> {
-    let _ = (attempt, parts);
-    unreachable!("skeleton")
+    let parts = parts.into_iter().map(|part| IndexPart {
+        partition: part.partition,
+        group: part.group,
+        leader_epoch: part.leader_epoch,
+        ranges: part.ranges,
+        checkpoint: part.checkpoint,
+    });
+    write_index(attempt, parts.collect()).await
+}
+
+async fn write_index(
+    attempt: &Attempt,
+    mut parts: Vec<IndexPart>,
+) -> Result<FlushedRound, FlushError> {
+    parts.sort_by_key(|part| part.partition);
+    if let Some(twice) = parts.windows(2).find(|pair| pair[0].partition == pair[1].partition) {
+        return Err(FlushError::Twice(twice[0].partition));
+    }
+    let claims = parts.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
+    let index = IndexObject { mark: attempt.mark(), parts };
+    let name = attempt.fresh_name(ObjectKind::Index);
+    attempt.create(name, index.encode().into()).await?;
+    Ok(FlushedRound { index_object: name, mark: attempt.mark(), parts: claims })
+}
+
+/// What a part claims, after a look whether its ranges cover it.
+fn claim(part: &IndexPart) -> Result<FlushedPart, FlushError> {
+    let (partition, leader_epoch) = (part.partition, part.leader_epoch);
+    let (base_offset, next_offset) = (part.base_offset(), part.next_offset());
+    if part.ranges.is_empty() {
+        return Err(FlushError::Empty(partition));
+    }
+    let (ranges, checkpoint) = (part.ranges.clone(), Bytes::new());
+    PartitionRanges::new(partition, base_offset, next_offset, ranges, checkpoint)?;
+    Ok(FlushedPart { partition, leader_epoch, base_offset, next_offset })
 }

@@ -4,7 +4,14 @@
 use bytes::Bytes;
 use odradek_common::ids::{GroupId, LeaderEpoch, TopicPartition};
 
+use crate::envelope::Kind;
 use crate::range::Range;
+use crate::range::message::{
+    ListError, PartitionMessage, PlaceMessage, PlaceTable, Places, RangeMessage,
+};
+
+/// How index objects are marked.
+pub const INDEX_KIND: Kind = Kind { name: "index object", magic: *b"ODix", version: 1 };
 
 /// One partition's part of an index object: accepted or refused as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,4 +59,85 @@ impl IndexObject {
         let at = self.parts.binary_search_by_key(partition, |part| part.partition).ok()?;
         self.parts.get(at)
     }
+
+    /// Memory that it takes, in bytes, roughly.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let part = |part: &IndexPart| {
+            size_of::<IndexPart>()
+                + part.ranges.capacity() * size_of::<Range>()
+                + part.checkpoint.len()
+        };
+        size_of::<Self>() + self.parts.iter().map(part).sum::<usize>()
+    }
+
+    /// As bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut places = PlaceTable::default();
+        let parts = self.parts.iter().map(|part| part_message(part, &mut places)).collect();
+        INDEX_KIND.seal_message(&IndexMessage { mark: self.mark, places: places.finish(), parts })
+    }
+
+    /// From bytes.
+    ///
+    /// # Errors
+    /// If these are not a well-formed index object of a version known here.
+    pub fn decode(bytes: &Bytes) -> Result<Self, ListError> {
+        let message: IndexMessage = INDEX_KIND.open_message(bytes)?;
+        let places = Places::check(&message.places)?;
+        let mut parts: Vec<IndexPart> = Vec::with_capacity(message.parts.len());
+        for part in message.parts {
+            let part = check_part(part, &places)?;
+            if parts.last().is_some_and(|last| last.partition >= part.partition) {
+                return Err(ListError::Field("partitions out of order"));
+            }
+            parts.push(part);
+        }
+        Ok(Self { mark: message.mark, parts })
+    }
+}
+
+fn part_message(part: &IndexPart, places: &mut PlaceTable) -> PartMessage {
+    PartMessage {
+        partition: Some(PartitionMessage::new(part.partition, part.group)),
+        leader_epoch: part.leader_epoch.0,
+        ranges: part.ranges.iter().map(|range| places.range(range)).collect(),
+        checkpoint: part.checkpoint.clone(),
+    }
+}
+
+fn check_part(part: PartMessage, places: &Places) -> Result<IndexPart, ListError> {
+    let name = part.partition.ok_or(ListError::Field("a part without a partition"))?;
+    let (partition, group) = name.check()?;
+    let ranges = places.ranges(&part.ranges)?;
+    if ranges.is_empty() {
+        return Err(ListError::Field("a part without ranges"));
+    }
+    let leader_epoch = LeaderEpoch(part.leader_epoch);
+    // A copy: a slice would pin the whole object for a few bytes.
+    let checkpoint = Bytes::copy_from_slice(&part.checkpoint);
+    Ok(IndexPart { partition, group, leader_epoch, ranges, checkpoint })
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct IndexMessage {
+    #[prost(uint64, tag = "1")]
+    mark: u64,
+    #[prost(message, repeated, tag = "2")]
+    places: Vec<PlaceMessage>,
+    #[prost(message, repeated, tag = "3")]
+    parts: Vec<PartMessage>,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct PartMessage {
+    #[prost(message, optional, tag = "1")]
+    partition: Option<PartitionMessage>,
+    #[prost(int32, tag = "2")]
+    leader_epoch: i32,
+    #[prost(message, repeated, tag = "3")]
+    ranges: Vec<RangeMessage>,
+    #[prost(bytes = "bytes", tag = "4")]
+    checkpoint: Bytes,
 }

@@ -12,4 +12,5 @@ pub mod merge;
 pub mod names;
 pub mod range;
 pub mod reader;
+pub mod segment;
 pub mod slots;

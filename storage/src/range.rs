@@ -1,7 +1,9 @@
 //! A range: consecutive batches of one partition that lie one behind the other in one object.
 
+pub(crate) mod message;
 mod partition;
 
+pub use message::ListError;
 pub use partition::{CoverageError, PartitionRanges};
 
 use std::fmt;
