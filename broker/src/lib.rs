@@ -1,1 +1,3 @@
 //! Odradek: broker.
+
+pub mod settings;

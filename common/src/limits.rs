@@ -119,3 +119,5 @@ pub const SLOT_READS: usize = 8;
 pub const SLOT_SPAN_BYTES: u64 = 16 << 20;
 /// Bytes that are read for nothing at most to save a request.
 pub const READ_GAP_BYTES: u64 = 64 << 10;
+/// Bytes of one index object or manifest.
+pub const LIST_OBJECT_BYTES: u64 = 64 << 20;

@@ -1,0 +1,25 @@
+//! The broker's settings: one table of all keys, the layers that give them values, and the typed
+//! struct that the rest of the broker reads.
+
+pub mod error;
+mod groups;
+mod inert;
+pub mod kind;
+mod layers;
+mod listeners;
+mod resolve;
+pub mod setting;
+pub mod table;
+pub mod typed;
+pub mod values;
+
+pub use error::{Origin, Problem, SettingsError};
+pub use groups::{
+    Admin, Background, Cache, Fetch, Groups, ListenerTexts, LogDefaults, LogOutput, Metadata,
+    Network, Node, Process, Producers, Storage, Topics, Wal,
+};
+pub use layers::{Sources, Warning};
+pub use listeners::{HostPort, Listener};
+pub use resolve::{Roles, Settings};
+pub use typed::{LogFormat, Secret, WalKind};
+pub use values::Values;
