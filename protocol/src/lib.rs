@@ -5,9 +5,11 @@
 //! or [`fetch`]. The messages themselves are those of the crate `kafka-protocol`, which is not to
 //! be given bytes that the guard has not seen.
 
+pub mod compression;
 pub mod fetch;
 pub mod frame;
 pub mod guard;
+pub mod records;
 pub mod request;
 pub mod response;
 mod schema;

@@ -18,8 +18,8 @@ pub enum Fault {
     /// More elements than one request may have.
     #[error("too many elements in one request")]
     Elements,
-    /// A variable-length number of more than 32 bits.
-    #[error("a variable-length number of more than 32 bits")]
+    /// A variable-length number of more bits than it may have.
+    #[error("a variable-length number of too many bits")]
     Varint,
     /// The marker in front of an optional structure is neither 1 nor -1.
     #[error("a marker of {0} in front of a structure")]
@@ -130,6 +130,33 @@ impl<'a> Cursor<'a> {
     /// The count of an array, -1 for null.
     pub(crate) fn count(&mut self, compact: bool) -> Result<i64, Fault> {
         if compact { Ok(i64::from(self.uvarint()?) - 1) } else { self.int32().map(i64::from) }
+    }
+
+    /// A signed variable-length number of at most 64 bits, as records have them (zig-zag).
+    pub(crate) fn varlong(&mut self) -> Result<i64, Fault> {
+        let mut raw = 0;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.array::<1>()?;
+            if shift == 63 && byte > 1 {
+                return Err(Fault::Varint);
+            }
+            raw |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed());
+            }
+        }
+        Err(Fault::Varint)
+    }
+
+    /// A signed variable-length number of at most 32 bits.
+    pub(crate) fn varint(&mut self) -> Result<i32, Fault> {
+        i32::try_from(self.varlong()?).map_err(|_| Fault::Varint)
+    }
+
+    /// A part of a record: its length as a signed variable-length number, -1 for null.
+    pub(crate) fn record_bytes(&mut self) -> Result<Option<&'a [u8]>, Fault> {
+        let length = self.varint()?;
+        self.sized(length.into())
     }
 
     fn sized(&mut self, length: i64) -> Result<Option<&'a [u8]>, Fault> {
