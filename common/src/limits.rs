@@ -121,3 +121,62 @@ pub const SLOT_SPAN_BYTES: u64 = 16 << 20;
 pub const READ_GAP_BYTES: u64 = 64 << 10;
 /// Bytes of one index object or manifest.
 pub const LIST_OBJECT_BYTES: u64 = 64 << 20;
+/// Bytes of the block cache in one shard of it, of which there are at most 16.
+pub const CACHE_SHARD_BYTES: usize = 32 << 20;
+/// Bytes that an entry of the block cache takes beside its block, roughly.
+pub const CACHE_ENTRY_BYTES: usize = 256;
+/// Bytes of one ranged read of a segment.
+pub const READ_REQUEST_BYTES: u64 = 4 << 20;
+/// Reads of segments and slots at once in the lane of catch-up reads.
+pub const READ_REQUESTS: usize = 16;
+/// Bytes that one read returns at most, beside a first batch that is larger.
+pub const READ_BYTES: usize = 8 << 20;
+/// Bytes that all reads together may have in hand in the lane of catch-up reads.
+pub const READ_LANE_BYTES: usize = 128 << 20;
+/// Bytes that are read ahead of one sequential reader at most.
+pub const READ_AHEAD_BYTES: u64 = 4 << 20;
+/// Sequential readers that are remembered.
+pub const READ_AHEAD_READERS: usize = 4096;
+/// Ranges behind the first that one read asks for at once.
+pub const READ_AHEAD_RANGES: usize = 8;
+/// Ranges or partitions that one metadata command names at most, so that none grows with the
+/// cluster.
+pub const COMMAND_RANGES: usize = 1_000;
+/// Live index objects of a partition group at which they are merged.
+pub const MERGE_INDEX_OBJECTS: usize = 8;
+/// Bytes of a slot's footer, and of the list of its predecessor's partitions.
+pub const SLOT_FOOTER_BYTES: u64 = 64 << 20;
+/// The longest that a producer is slowed while a chain's un-landed bytes are below their limit.
+pub const CHAIN_ROOM_DELAY_MAX: Duration = Duration::from_millis(100);
+/// Slots of a chain on the disk: one is written while the next waits, complete.
+pub const DISK_WINDOW: u32 = 2;
+/// Trimmed slots that are deleted together.
+pub const TRIM_BATCH_SLOTS: u64 = 256;
+/// How long a chain waits before it tries again to delete trimmed slots.
+pub const TRIM_RETRY: Duration = Duration::from_secs(5);
+/// Footers that recovery reads at once, and slots that are deleted at once.
+pub const SLOTS_AT_ONCE: usize = 16;
+/// How often something damaged is read again before it counts as damaged where it lies.
+pub const DAMAGED_READS: u32 = 3;
+/// The share of a log's puts that may be hedged ...
+pub const HEDGE_SHARE: f64 = 0.05;
+/// ... and how many hedges may have been saved up.
+pub const HEDGES_SAVED_MAX: f64 = 4.0;
+/// Measured puts of one class of sizes that are remembered.
+pub const PUT_SAMPLES: usize = 64;
+/// Bytes of a file of the disk's write-ahead log; one that a larger slot needs is larger.
+pub const WAL_FILE_BYTES: u64 = 64 << 20;
+/// Files of the disk's write-ahead log that are kept for use again.
+pub const WAL_SPARE_FILES: usize = 4;
+/// How often a full disk is tried again.
+pub const DISK_FULL_RETRY: Duration = Duration::from_secs(1);
+/// Bytes of the value of one stored setting of a topic or a broker.
+pub const CONFIG_VALUE_BYTES: usize = 32_767;
+/// Calls that a store in a directory has on blocking threads at once.
+pub const FILE_STORE_THREADS: usize = 32;
+/// Deletes of one stream that a store in a directory does at once.
+pub const FILE_STORE_DELETES: usize = 10;
+/// Directories that a store in a directory remembers to be durable.
+pub const FILE_STORE_DIRS_KNOWN: usize = 10_000;
+/// Bytes that a store in a directory reads at a time.
+pub const FILE_READ_BYTES: u64 = 4 << 20;
