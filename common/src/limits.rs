@@ -1,6 +1,8 @@
 //! Every limit of Odradek in one place: what has none grows until the process dies. Units stand
 //! last in the names. Settings may lower or raise some within the bounds given here.
 
+use std::time::Duration;
+
 /// Bytes at which the open slot of a chain is cut.
 pub const SLOT_BYTES: usize = 8 << 20;
 /// Slots of one chain that may be in flight at once; fixed at registration, sealers count on it.
@@ -43,6 +45,8 @@ pub const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// Bytes of one Raft entry: the encoded commands that one append takes.
 pub const METADATA_ENTRY_BYTES: usize = 4 << 20;
+/// Bytes of the Raft log at which a snapshot is taken, whatever the number of entries.
+pub const METADATA_LOG_BYTES: usize = 64 << 20;
 /// Commands of one Raft entry.
 pub const METADATA_ENTRY_COMMANDS: usize = 256;
 /// Proposals that wait for their turn; the next proposer waits for room.
@@ -70,7 +74,7 @@ pub const REPLICAS: usize = 32;
 /// Settings of one topic or broker.
 pub const CONFIG_ENTRIES: usize = 512;
 /// Bytes of the value of one setting.
-pub const CONFIG_VALUE_BYTES: usize = 64 << 10;
+pub const CONFIG_VALUE_BYTES: usize = 32_767;
 /// Bytes of the name of an object in a command.
 pub const OBJECT_NAME_BYTES: usize = 256;
 /// Leader epochs with records that one partition remembers; Kafka's clients ask for recent ones.
@@ -170,8 +174,6 @@ pub const WAL_FILE_BYTES: u64 = 64 << 20;
 pub const WAL_SPARE_FILES: usize = 4;
 /// How often a full disk is tried again.
 pub const DISK_FULL_RETRY: Duration = Duration::from_secs(1);
-/// Bytes of the value of one stored setting of a topic or a broker.
-pub const CONFIG_VALUE_BYTES: usize = 32_767;
 /// Calls that a store in a directory has on blocking threads at once.
 pub const FILE_STORE_THREADS: usize = 32;
 /// Deletes of one stream that a store in a directory does at once.
