@@ -1,0 +1,158 @@
+//! Snapshots as files: written under another name, synced, then renamed, so that a file with a
+//! snapshot's name is whole. Older ones go once a newer one is durable.
+//!
+//! Layout, numbers big-endian: magic (8 bytes), version (u32), length of the description (u32),
+//! length of the image (u64), description, image, CRC-32C of all before (u32).
+
+use std::path::{Path, PathBuf};
+
+use odradek_common::files::{File, OpenMode, SharedFiles};
+use parking_lot::Mutex;
+
+use super::{DiskError, at};
+use crate::wire::DecodeError;
+
+const MAGIC: &[u8; 8] = b"ODRMETA\n";
+const VERSION: u32 = 1;
+const HEAD_BYTES: usize = 24;
+const CRC_BYTES: usize = 4;
+const NEW_FILE: &str = "snapshot.new";
+const PREFIX: &str = "snapshot-";
+const WHAT: &str = "a metadata snapshot file";
+
+/// A snapshot as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredSnapshot {
+    /// What the quorum says of it.
+    pub(crate) description: Vec<u8>,
+    /// The image.
+    pub(crate) image: Vec<u8>,
+}
+
+/// The snapshots of one directory.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    files: SharedFiles,
+    directory: PathBuf,
+    /// One is written at a time.
+    writing: Mutex<()>,
+}
+
+impl Snapshots {
+    /// The snapshots in `directory`, which must exist.
+    pub(crate) fn open(files: SharedFiles, directory: PathBuf) -> Self {
+        Self { files, directory, writing: Mutex::new(()) }
+    }
+
+    /// Writes a snapshot of the state at `index`. It is durable when this returns.
+    pub(crate) fn write(&self, index: u64, snapshot: &StoredSnapshot) -> Result<(), DiskError> {
+        let _one = self.writing.lock();
+        let new = self.directory.join(NEW_FILE);
+        let path = self.directory.join(format!("{PREFIX}{index:020}"));
+        let file = self.files.open(&new, OpenMode::ReadWrite).map_err(at(&new))?;
+        write_file(&*file, snapshot).map_err(at(&new))?;
+        drop(file);
+        self.files.rename(&new, &path).map_err(at(&path))?;
+        self.files.sync_dir(&self.directory).map_err(at(&self.directory))?;
+        self.remove_others(&path);
+        Ok(())
+    }
+
+    /// Only room is lost if this fails, and the next one tries again.
+    fn remove_others(&self, newest: &Path) {
+        for path in self.paths().unwrap_or_default() {
+            if path != *newest
+                && let Err(error) = self.files.remove_file(&path)
+            {
+                tracing::warn!(path = %path.display(), %error, "an old snapshot stays");
+            }
+        }
+    }
+
+    /// The newest snapshot, if there is one. One that is damaged is an error: the log before it
+    /// is gone.
+    pub(crate) fn newest(&self) -> Result<Option<StoredSnapshot>, DiskError> {
+        let Some(path) = self.paths()?.into_iter().max() else { return Ok(None) };
+        let file = self.files.open(&path, OpenMode::Read).map_err(at(&path))?;
+        let bytes = read_file(&*file).map_err(at(&path))?;
+        match decode(&bytes) {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(source) => Err(DiskError::Unreadable { path, source }),
+        }
+    }
+
+    fn paths(&self) -> Result<Vec<PathBuf>, DiskError> {
+        let entries = self.files.list(&self.directory).map_err(at(&self.directory))?;
+        let is_snapshot = |path: &PathBuf| {
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|n| n.starts_with(PREFIX))
+        };
+        Ok(entries.into_iter().map(|entry| entry.path).filter(is_snapshot).collect())
+    }
+}
+
+fn write_file(file: &dyn File, snapshot: &StoredSnapshot) -> std::io::Result<()> {
+    let StoredSnapshot { description, image } = snapshot;
+    let description_len = u32::try_from(description.len()).map_err(std::io::Error::other)?;
+    let mut head = Vec::with_capacity(HEAD_BYTES + description.len());
+    head.extend_from_slice(MAGIC);
+    head.extend_from_slice(&VERSION.to_be_bytes());
+    head.extend_from_slice(&description_len.to_be_bytes());
+    head.extend_from_slice(&(image.len() as u64).to_be_bytes());
+    head.extend_from_slice(description);
+    let crc = crc(&[&head, image]);
+    let image_at = head.len() as u64;
+    let crc_at = image_at + image.len() as u64;
+    // What an attempt before may have left goes first.
+    file.set_len(0)?;
+    file.write_all_at(&head, 0)?;
+    file.write_all_at(image, image_at)?;
+    file.write_all_at(&crc.to_be_bytes(), crc_at)?;
+    file.sync()
+}
+
+fn read_file(file: &dyn File) -> std::io::Result<Vec<u8>> {
+    let len = usize::try_from(file.len()?).map_err(std::io::Error::other)?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+fn decode(bytes: &[u8]) -> Result<StoredSnapshot, DecodeError> {
+    let damaged = |reason: &str| DecodeError::damaged(WHAT, reason);
+    if bytes.len() < HEAD_BYTES + CRC_BYTES || !bytes.starts_with(MAGIC) {
+        return Err(damaged("it does not begin as one"));
+    }
+    let (version, rest) = take_u32(&bytes[MAGIC.len()..]);
+    crate::wire::check_version(WHAT, version, VERSION)?;
+    let (body, stored_crc) = bytes.split_at(bytes.len() - CRC_BYTES);
+    if take_u32(stored_crc).0 != crc(&[body]) {
+        return Err(damaged("its checksum is wrong"));
+    }
+    let (description_len, rest) = take_u32(rest);
+    let image_len = rest.first_chunk::<8>().map_or(0, |len| u64::from_be_bytes(*len));
+    let content = &body[HEAD_BYTES..];
+    let description_len = usize::try_from(description_len).unwrap_or(usize::MAX);
+    let Some((description, image)) = content.split_at_checked(description_len) else {
+        return Err(damaged("its lengths are wrong"));
+    };
+    if image.len() as u64 != image_len {
+        return Err(damaged("its lengths are wrong"));
+    }
+    Ok(StoredSnapshot { description: description.to_vec(), image: image.to_vec() })
+}
+
+/// The number at the beginning, 0 where there is none, and what follows.
+fn take_u32(bytes: &[u8]) -> (u32, &[u8]) {
+    match bytes.split_first_chunk::<4>() {
+        Some((number, rest)) => (u32::from_be_bytes(*number), rest),
+        None => (0, &[]),
+    }
+}
+
+fn crc(parts: &[&[u8]]) -> u32 {
+    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    for part in parts {
+        digest.update(part);
+    }
+    u32::try_from(digest.finalize()).unwrap_or(0)
+}

@@ -1,0 +1,182 @@
+//! openraft's state machine: our image, and its snapshots.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use openraft::storage::RaftStateMachine;
+use openraft::{
+    AnyError, EmptyNode, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, SnapshotMeta,
+    StorageError, StorageIOError, StoredMembership,
+};
+use tokio::sync::watch;
+
+use super::{Config, Entry, LogId, NodeId, Proposal, blocking, codec};
+use crate::disk::{DiskError, Snapshots, StoredSnapshot};
+use crate::image::Image;
+use crate::machine::Judged;
+use crate::wire::{DecodeError, decode_entry, decode_snapshot, encode_snapshot};
+
+type Meta = SnapshotMeta<NodeId, EmptyNode>;
+
+/// Where the applied state stands.
+#[derive(Clone, Debug, Default)]
+struct Position {
+    last: Option<LogId>,
+    membership: StoredMembership<NodeId, EmptyNode>,
+}
+
+/// Applies entries to the image and publishes it.
+#[derive(Debug)]
+pub(super) struct Applier {
+    images: watch::Sender<Arc<Image>>,
+    position: Position,
+    snapshots: Arc<Snapshots>,
+}
+
+impl Applier {
+    /// Begins at the newest snapshot.
+    pub(super) fn open(
+        snapshots: Snapshots,
+        images: watch::Sender<Arc<Image>>,
+    ) -> Result<Self, OpenError> {
+        let newest = snapshots.newest()?;
+        let mut applier =
+            Self { images, position: Position::default(), snapshots: Arc::new(snapshots) };
+        if let Some(snapshot) = newest {
+            let meta = codec::decode_meta(&snapshot.description)?;
+            applier.stand_at(&meta, decode_snapshot(&snapshot.image)?);
+        }
+        Ok(applier)
+    }
+
+    fn stand_at(&mut self, meta: &Meta, image: Image) {
+        let (last, membership) = (meta.last_log_id, meta.last_membership.clone());
+        self.position = Position { last, membership };
+        self.images.send_replace(Arc::new(image));
+    }
+
+    fn apply_one(&mut self, image: &mut Image, entry: Entry) -> Result<Vec<Judged>, DecodeError> {
+        let id = entry.log_id;
+        let commands = match entry.payload {
+            EntryPayload::Blank => Vec::new(),
+            EntryPayload::Normal(Proposal(commands)) => decode_entry(&commands)?,
+            EntryPayload::Membership(membership) => {
+                self.position.membership = StoredMembership::new(Some(id), membership);
+                Vec::new()
+            }
+        };
+        self.position.last = Some(id);
+        Ok(image.apply_entry(id.index, &commands))
+    }
+}
+
+/// The newest snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+impl RaftStateMachine<Config> for Applier {
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(
+        &mut self,
+    ) -> Result<(Option<LogId>, StoredMembership<NodeId, EmptyNode>), StorageError<NodeId>> {
+        Ok((self.position.last, self.position.membership.clone()))
+    }
+
+    /// An entry that cannot be decoded stops the node: to pass over it would be to hold another
+    /// state than the rest of the quorum.
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Vec<Judged>>, StorageError<NodeId>>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut image = Image::clone(&self.images.borrow());
+        let mut outcomes = Vec::new();
+        for entry in entries {
+            let id = entry.log_id;
+            let applied = self.apply_one(&mut image, entry);
+            outcomes.push(applied.map_err(|e| StorageIOError::apply(id, AnyError::new(&e)))?);
+        }
+        self.images.send_replace(Arc::new(image));
+        Ok(outcomes)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder {
+            image: Arc::clone(&self.images.borrow()),
+            position: self.position.clone(),
+            snapshots: Arc::clone(&self.snapshots),
+        }
+    }
+
+    async fn begin_receiving_snapshot(
+        &mut self,
+    ) -> Result<Box<Cursor<Vec<u8>>>, StorageError<NodeId>> {
+        Ok(Box::default())
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &Meta,
+        snapshot: Box<Cursor<Vec<u8>>>,
+    ) -> Result<(), StorageError<NodeId>> {
+        let bytes = snapshot.into_inner();
+        let image = decode_snapshot(&bytes).map_err(|e| {
+            StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&e))
+        })?;
+        store(&self.snapshots, meta, bytes).await?;
+        self.stand_at(meta, image);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> Result<Option<Snapshot<Config>>, StorageError<NodeId>> {
+        let snapshots = Arc::clone(&self.snapshots);
+        let newest = blocking(move || snapshots.newest()).await;
+        let newest = newest.map_err(|error| StorageIOError::read_snapshot(None, error))?;
+        let Some(newest) = newest else { return Ok(None) };
+        let meta = codec::decode_meta(&newest.description)
+            .map_err(|e| StorageIOError::read_snapshot(None, AnyError::new(&e)))?;
+        Ok(Some(Snapshot { meta, snapshot: Box::new(Cursor::new(newest.image)) }))
+    }
+}
+
+/// Writes down the image as it was when the builder was made, while others are applied.
+#[derive(Debug)]
+pub(super) struct Builder {
+    image: Arc<Image>,
+    position: Position,
+    snapshots: Arc<Snapshots>,
+}
+
+impl RaftSnapshotBuilder<Config> for Builder {
+    async fn build_snapshot(&mut self) -> Result<Snapshot<Config>, StorageError<NodeId>> {
+        let Position { last, membership } = self.position.clone();
+        let id = last.map_or_else(|| "empty".to_owned(), |last| last.to_string());
+        let meta = Meta { last_log_id: last, last_membership: membership, snapshot_id: id };
+        let image = Arc::clone(&self.image);
+        let bytes = blocking(move || Ok::<_, DiskError>(encode_snapshot(&image))).await;
+        let bytes = bytes.map_err(|error| StorageIOError::write_snapshot(None, error))?;
+        store(&self.snapshots, &meta, bytes.clone()).await?;
+        Ok(Snapshot { meta, snapshot: Box::new(Cursor::new(bytes)) })
+    }
+}
+
+async fn store(
+    snapshots: &Arc<Snapshots>,
+    meta: &Meta,
+    image: Vec<u8>,
+) -> Result<(), StorageError<NodeId>> {
+    let snapshots = Arc::clone(snapshots);
+    let stored = StoredSnapshot { description: codec::encode_meta(meta), image };
+    let index = meta.last_log_id.map_or(0, |last| last.index);
+    let written = blocking(move || snapshots.write(index, &stored)).await;
+    let signature = Some(meta.signature());
+    Ok(written.map_err(|error| StorageIOError::write_snapshot(signature, error))?)
+}

@@ -1,0 +1,109 @@
+//! openraft's log and vote on our disk.
+
+use std::fmt::Debug;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use openraft::storage::{LogFlushed, RaftLogStorage};
+use openraft::{AnyError, LogState, OptionalSend, RaftLogReader, StorageError, StorageIOError};
+
+use super::{Config, Entry, LogId, NodeId, Vote, blocking, codec};
+use crate::disk::{DiskError, Log};
+
+/// The log and vote of this node.
+#[derive(Clone, Debug)]
+pub(super) struct LogStore {
+    log: Arc<Log>,
+}
+
+impl LogStore {
+    pub(super) fn new(log: Log) -> Self {
+        Self { log: Arc::new(log) }
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Log) -> Result<T, DiskError> + Send + 'static,
+    ) -> Result<T, AnyError> {
+        let log = Arc::clone(&self.log);
+        blocking(move || call(&log)).await
+    }
+}
+
+impl RaftLogReader<Config> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, StorageError<NodeId>> {
+        let range: (Bound<u64>, Bound<u64>) =
+            (range.start_bound().cloned(), range.end_bound().cloned());
+        let entries = self.on_disk(move |log| log.read(range)).await;
+        let entries = entries.map_err(StorageIOError::read_logs)?;
+        let decode = |(_, bytes)| codec::decode_entry(bytes);
+        let entries: Result<Vec<_>, _> = entries.into_iter().map(decode).collect();
+        Ok(entries.map_err(|error| StorageIOError::read_logs(AnyError::new(&error)))?)
+    }
+}
+
+impl RaftLogStorage<Config> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Config>, StorageError<NodeId>> {
+        let state = self.on_disk(|log| Ok((log.purged()?, log.last()?))).await;
+        let (purged, last) = state.map_err(StorageIOError::read_logs)?;
+        let damaged = |error| StorageIOError::read_logs(AnyError::new(&error));
+        let purged = purged.map(|mark| codec::decode_log_id(&mark)).transpose().map_err(damaged)?;
+        let last = last.map(|(_, entry)| codec::decode_entry(entry)).transpose();
+        let last = last.map_err(damaged)?.map(|entry| entry.log_id);
+        Ok(LogState { last_purged_log_id: purged, last_log_id: last.or(purged) })
+    }
+
+    async fn get_log_reader(&mut self) -> Self::LogReader {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError<NodeId>> {
+        let vote = codec::encode_vote(vote);
+        let saved = self.on_disk(move |log| log.save_vote(&vote)).await;
+        Ok(saved.map_err(StorageIOError::write_vote)?)
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError<NodeId>> {
+        let vote = self.on_disk(Log::vote).await.map_err(StorageIOError::read_vote)?;
+        let vote = vote.map(|bytes| codec::decode_vote(&bytes)).transpose();
+        Ok(vote.map_err(|error| StorageIOError::read_vote(AnyError::new(&error)))?)
+    }
+
+    /// The callback goes out after the sync. Waiting for it here costs nothing: openraft does not
+    /// append again before it came.
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: LogFlushed<Config>,
+    ) -> Result<(), StorageError<NodeId>>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let encode = |entry: Entry| (entry.log_id.index, codec::encode_entry(&entry));
+        let entries: Vec<_> = entries.into_iter().map(encode).collect();
+        match self.on_disk(move |log| log.append(&entries)).await {
+            Ok(()) => {
+                callback.log_io_completed(Ok(()));
+                Ok(())
+            }
+            Err(error) => Err(StorageIOError::write_logs(error).into()),
+        }
+    }
+
+    async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError<NodeId>> {
+        let truncated = self.on_disk(move |log| log.truncate(log_id.index)).await;
+        Ok(truncated.map_err(StorageIOError::write_logs)?)
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError<NodeId>> {
+        let mark = codec::encode_log_id(&log_id);
+        let purged = self.on_disk(move |log| log.purge(log_id.index, &mark)).await;
+        Ok(purged.map_err(StorageIOError::write_logs)?)
+    }
+}
