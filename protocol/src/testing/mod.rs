@@ -3,6 +3,7 @@
 
 mod generate;
 mod round_trip;
+mod seeds;
 
 pub(crate) use generate::{Style, generate};
 
