@@ -10,8 +10,9 @@ use std::path::Path;
 fn replay(directory: &str, body: fn(&[u8])) -> usize {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     let mut seeds = 0;
-    for entry in fs::read_dir(directory).unwrap() {
-        body(&fs::read(entry.unwrap().path()).unwrap());
+    for entry in fs::read_dir(directory).expect("a directory of seeds") {
+        let path = entry.expect("a seed").path();
+        body(&fs::read(path).expect("a seed that can be read"));
         seeds += 1;
     }
     seeds
