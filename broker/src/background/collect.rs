@@ -1,0 +1,98 @@
+//! Collection: a horizon is committed, then everything born before it that nothing refers to goes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use odradek_common::ids::ChainId;
+use odradek_metadata::{Command, Image, ProposeError};
+use odradek_storage::collect::{ChainState, CollectError, Collector, Roots};
+use odradek_storage::names::ChainRef;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::core::Core;
+use crate::reading::{RangesError, parse};
+
+/// Why a round was given up.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Names(#[from] RangesError),
+    #[error(transparent)]
+    Collect(#[from] CollectError),
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+}
+
+/// Collects every `collect.interval.ms`. The horizon stays behind by `collect.grace.ms`, which
+/// gives attempts the time to be committed; safety does not depend on it.
+pub async fn run(core: Arc<Core>, mut collector: Collector) {
+    let settings = &core.settings.background;
+    let mut seen: VecDeque<(Instant, u64)> = VecDeque::new();
+    loop {
+        tokio::time::sleep(settings.collect_interval).await;
+        seen.push_back((Instant::now(), core.image().applied_index()));
+        let mut horizon = None;
+        while let Some((at, index)) = seen.front().copied()
+            && at.elapsed() >= settings.collect_grace
+        {
+            horizon = Some(index);
+            seen.pop_front();
+        }
+        let Some(horizon) = horizon else { continue };
+        if let Err(error) = round(&core, &mut collector, horizon).await {
+            warn!(%error, "a collection did not succeed; it is tried again");
+        }
+    }
+}
+
+async fn round(core: &Core, collector: &mut Collector, horizon: u64) -> Result<(), Error> {
+    if core.image().horizon() < horizon {
+        core.propose(Command::SetHorizon(horizon)).await?;
+    }
+    // Read after the horizon was applied, so that it contains it.
+    let image = core.image();
+    let done = collector.collect(image.horizon(), &roots(&image)?).await?;
+    if done.objects_deleted + done.slots_deleted + done.failed > 0 {
+        info!(
+            objects = done.objects_deleted,
+            slots = done.slots_deleted,
+            bytes = done.bytes_deleted,
+            failed = done.failed,
+            "collected"
+        );
+    }
+    Ok(())
+}
+
+/// What the metadata refers to.
+fn roots(image: &Image) -> Result<Roots, RangesError> {
+    let mut roots = Roots::default();
+    for (name, object) in image.index_objects() {
+        let partitions = object.accepted.values().flat_map(|set| set.iter().copied());
+        roots.index_objects.push((parse(name)?, partitions.collect()));
+    }
+    for (_, group) in image.groups() {
+        if let Some(name) = &group.manifest {
+            roots.manifests.push(parse(name)?);
+        }
+    }
+    roots.chains = chains(image);
+    Ok(roots)
+}
+
+fn chains(image: &Image) -> HashMap<ChainRef, ChainState> {
+    let registrations = image.registrations();
+    registrations
+        .flat_map(|r| {
+            (0..).zip(&r.trim_points).map(move |(chain, trim_point)| {
+                let of = ChainRef {
+                    broker: r.incarnation.broker,
+                    epoch: r.incarnation.epoch,
+                    chain: ChainId(chain),
+                };
+                (of, ChainState { trim_point: *trim_point, recovered: r.recovered })
+            })
+        })
+        .collect()
+}

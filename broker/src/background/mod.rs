@@ -1,0 +1,9 @@
+//! What a broker does by itself: flush, merge, retention, collection, and taking up what the
+//! metadata gives it.
+
+pub mod collect;
+pub mod expire;
+pub mod flush;
+pub mod merge;
+pub mod ownership;
+pub mod retention;

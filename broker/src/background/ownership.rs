@@ -1,0 +1,139 @@
+//! Follows the metadata: takes up the partitions that it gives to this broker, lets go of those
+//! that it takes away, puts changed settings into force.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use odradek_common::ids::{LeaderEpoch, TopicPartition};
+use odradek_common::limits::COMMAND_RANGES;
+use odradek_metadata::image::{Partition, TopicState};
+use odradek_metadata::{Command, Image, ReleasePartitions};
+use odradek_storage::catalog::CatalogError;
+use tracing::{debug, warn};
+
+use crate::core::Core;
+use crate::internal_log::InternalLog;
+use crate::partition::{LogStart, PartitionLog, checkpoint};
+use crate::reading::{self, RangesError};
+use crate::topics::OFFSETS_TOPIC;
+
+/// What could not be taken up is tried again after this, if no newer image comes before.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Follows until the metadata's watch ends.
+pub async fn run(core: Arc<Core>) {
+    let mut images = core.metadata.subscribe();
+    loop {
+        let image = images.borrow_and_update().clone();
+        let changed = if follow(&core, &image).await {
+            images.changed().await
+        } else {
+            tokio::time::timeout(AGAIN, images.changed()).await.unwrap_or(Ok(()))
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+/// Makes the logs of this broker those that `image` gives it; false if not all could be taken up.
+pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> bool {
+    let mut complete = true;
+    let mut mine = HashSet::new();
+    let mut releasable = Vec::new();
+    for (at, partition) in image.owned_by(core.me) {
+        let deleting = image.topic(at.topic).is_none_or(|t| t.state == TopicState::Deleting);
+        if deleting {
+            releasable.push((at, partition.leader_epoch));
+            continue;
+        }
+        mine.insert(at);
+        match core.logs.get(&at) {
+            Some(log) if log.leader_epoch == partition.leader_epoch => refresh(core, image, &log),
+            _ => complete &= take_up(core, image, at, partition).await,
+        }
+    }
+    for log in core.logs.all() {
+        if !mine.contains(&log.id) {
+            let_go(core, &log).await;
+        }
+    }
+    release(core, releasable).await;
+    complete
+}
+
+/// Topic settings and log start may have changed.
+fn refresh(core: &Core, image: &Image, log: &PartitionLog) {
+    if let Some(topic) = image.topic(log.id.topic) {
+        let rules = core.topic_config(&topic.configs).append_rules();
+        if rules != log.rules() {
+            log.set_rules(rules);
+        }
+    }
+    if let Some(partition) = image.partition(log.id) {
+        log.set_log_start(partition.log_start);
+    }
+}
+
+/// The log goes on where the committed entry says, with the producers that were committed with it.
+async fn take_up(
+    core: &Arc<Core>,
+    image: &Arc<Image>,
+    at: TopicPartition,
+    partition: &Partition,
+) -> bool {
+    let Some(topic) = image.topic(at.topic) else { return true };
+    let flushed = match reading::flushed_ranges(&core.catalog, image, at).await {
+        Ok(ranges) => ranges,
+        Err(RangesError::Catalog(CatalogError::Stale(name))) => {
+            debug!(topic = %topic.name, partition = at.partition, %name, "merged meanwhile");
+            return false;
+        }
+        Err(error) => {
+            warn!(topic = %topic.name, partition = at.partition, %error, "cannot take up a partition");
+            return false;
+        }
+    };
+    let producers = match checkpoint::decode(flushed.checkpoint()) {
+        Ok(producers) => producers,
+        Err(error) => {
+            warn!(topic = %topic.name, partition = at.partition, %error, "cannot take up a partition");
+            return false;
+        }
+    };
+    let start = LogStart {
+        id: at,
+        topic: topic.name.clone(),
+        group: partition.group,
+        leader_epoch: partition.leader_epoch,
+        log_start: partition.log_start,
+        flushed_end: partition.flushed_end,
+    };
+    let rules = core.topic_config(&topic.configs).append_rules();
+    let log = Arc::new(PartitionLog::new(start, producers, rules, core.chain.clone()));
+    core.logs.insert(log.clone());
+    if *topic.name == *OFFSETS_TOPIC {
+        core.groups.owned(at.partition, Arc::new(InternalLog::new(core, log, flushed.bytes()))).await;
+    }
+    true
+}
+
+async fn let_go(core: &Core, log: &PartitionLog) {
+    log.close();
+    core.logs.remove(&log.id);
+    if *log.topic == *OFFSETS_TOPIC {
+        core.groups.lost(log.id.partition).await;
+    }
+}
+
+/// Consents to the deletion of topics: nothing is appended to their partitions here any more.
+async fn release(core: &Core, partitions: Vec<(TopicPartition, LeaderEpoch)>) {
+    for partitions in partitions.chunks(COMMAND_RANGES) {
+        let partitions = partitions.to_vec();
+        let command = Command::ReleasePartitions(ReleasePartitions { by: core.me, partitions });
+        if let Err(error) = core.propose(command).await {
+            warn!(%error, "could not let go of deleted partitions; it is tried again");
+        }
+    }
+}

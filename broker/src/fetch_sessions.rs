@@ -1,0 +1,308 @@
+//! Fetch sessions (KIP-227): the broker remembers what a client fetches, the client sends only what
+//! changed, the answer holds only what changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use kafka_protocol::ResponseError;
+use odradek_common::ids::{TopicId, TopicPartition};
+use odradek_common::limits::FETCH_SESSION_PARTITIONS;
+use odradek_common::random::SharedRandom;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// The epoch of a request that opens a session, or is full.
+const INITIAL_EPOCH: i32 = 0;
+/// The epoch of a request that wants no session, and closes the one it names.
+const FINAL_EPOCH: i32 = -1;
+/// A session in use is not evicted before this.
+const EVICTABLE_AFTER: Duration = Duration::from_secs(120);
+
+/// A partition that a client wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The topic's id; nil where the client names topics and there is none of that name.
+    pub id: TopicPartition,
+    /// The topic's name; empty where the client gives ids and there is no such topic.
+    pub topic: Arc<str>,
+    /// Offset of the first record wanted.
+    pub fetch_offset: i64,
+    /// Most bytes wanted of this partition.
+    pub max_bytes: i32,
+    /// The leader epoch that the client knows, -1 for none.
+    pub current_leader_epoch: i32,
+}
+
+/// Names a partition as the client does: names of topics that do not exist must stay apart.
+type Key = (TopicId, Arc<str>, i32);
+
+impl Wanted {
+    fn key(&self) -> Key {
+        (self.id.topic, self.topic.clone(), self.id.partition)
+    }
+}
+
+/// What of a partition was last told to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The error code.
+    pub error: i16,
+    /// The high watermark.
+    pub high_watermark: i64,
+    /// The log start.
+    pub log_start: i64,
+    /// True if the answer holds records.
+    pub has_records: bool,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    wanted: Wanted,
+    told: Option<Told>,
+}
+
+#[derive(Debug)]
+struct Session {
+    /// The epoch that the next request must name.
+    next_epoch: i32,
+    uses_topic_ids: bool,
+    partitions: IndexMap<Key, Remembered>,
+    last_used: Instant,
+}
+
+/// What a fetch is to read, and how to answer it.
+#[derive(Debug)]
+pub struct Begun {
+    /// Session id to answer; 0 for none.
+    pub session_id: i32,
+    /// The partitions to read, in the order in which they are due.
+    pub wanted: Vec<Wanted>,
+    /// True if only what changed is answered.
+    pub incremental: bool,
+}
+
+/// A request's part that concerns sessions.
+#[derive(Debug)]
+pub struct SessionRequest {
+    /// The session named, 0 for none.
+    pub session_id: i32,
+    /// The epoch named.
+    pub epoch: i32,
+    /// True from version 13 on.
+    pub uses_topic_ids: bool,
+    /// Partitions wanted, added or changed.
+    pub wanted: Vec<Wanted>,
+    /// Partitions that leave the session.
+    pub forgotten: Vec<Key>,
+}
+
+/// All fetch sessions of the broker.
+#[derive(Debug)]
+pub struct FetchSessions {
+    slots: usize,
+    random: SharedRandom,
+    by_id: Mutex<HashMap<i32, Session>>,
+}
+
+impl FetchSessions {
+    /// Room for `slots` sessions (`max.incremental.fetch.session.cache.slots`).
+    #[must_use]
+    pub fn new(slots: usize, random: SharedRandom) -> Self {
+        Self { slots, random, by_id: Mutex::default() }
+    }
+
+    /// Number of sessions open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.lock().len()
+    }
+
+    /// True if no session is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Finds out what a fetch is to read.
+    ///
+    /// # Errors
+    /// `FetchSessionIdNotFound`, `InvalidFetchSessionEpoch`, `FetchSessionTopicIdError`: the client
+    /// starts anew with a full request.
+    pub fn begin(&self, request: SessionRequest) -> Result<Begun, ResponseError> {
+        let mut by_id = self.by_id.lock();
+        if request.epoch == FINAL_EPOCH || request.epoch == INITIAL_EPOCH {
+            by_id.remove(&request.session_id);
+            let opened = if request.epoch == INITIAL_EPOCH {
+                self.open(&mut by_id, &request)
+            } else {
+                0
+            };
+            return Ok(Begun { session_id: opened, wanted: request.wanted, incremental: false });
+        }
+        let session =
+            by_id.get_mut(&request.session_id).ok_or(ResponseError::FetchSessionIdNotFound)?;
+        if session.next_epoch != request.epoch {
+            return Err(ResponseError::InvalidFetchSessionEpoch);
+        }
+        if session.uses_topic_ids != request.uses_topic_ids {
+            return Err(ResponseError::FetchSessionTopicIdError);
+        }
+        session.next_epoch = if session.next_epoch == i32::MAX { 1 } else { session.next_epoch + 1 };
+        session.last_used = Instant::now();
+        for key in &request.forgotten {
+            session.partitions.shift_remove(key);
+        }
+        for wanted in request.wanted {
+            match session.partitions.get_mut(&wanted.key()) {
+                Some(known) => known.wanted = wanted,
+                None if session.partitions.len() < FETCH_SESSION_PARTITIONS => {
+                    session.partitions.insert(wanted.key(), Remembered { wanted, told: None });
+                }
+                None => return Err(ResponseError::FetchSessionIdNotFound),
+            }
+        }
+        let wanted = session.partitions.values().map(|r| r.wanted.clone()).collect();
+        Ok(Begun { session_id: request.session_id, wanted, incremental: true })
+    }
+
+    /// Keeps what is about to be told to the client; for each partition of `told`, in the order of
+    /// `begun.wanted`, whether it belongs into the answer. Partitions with records go to the end
+    /// of the line, so that each gets its turn.
+    pub fn finish(&self, begun: &Begun, told: &[Told]) -> Vec<bool> {
+        let mut by_id = self.by_id.lock();
+        let Some(session) = by_id.get_mut(&begun.session_id) else {
+            return vec![true; told.len()];
+        };
+        let mut answered = Vec::with_capacity(told.len());
+        for (wanted, now) in begun.wanted.iter().zip(told) {
+            let key = wanted.key();
+            let Some(known) = session.partitions.get_mut(&key) else {
+                answered.push(true);
+                continue;
+            };
+            let changed = known.told.is_none_or(|before| {
+                before.high_watermark != now.high_watermark || before.log_start != now.log_start
+            });
+            answered.push(!begun.incremental || changed || now.has_records || now.error != 0);
+            // An error is told again until it is gone: the state then counts as unknown.
+            known.told = (now.error == 0).then_some(*now);
+            if now.has_records
+                && let Some(remembered) = session.partitions.shift_remove(&key)
+            {
+                session.partitions.insert(key, remembered);
+            }
+        }
+        answered
+    }
+
+    fn open(&self, by_id: &mut HashMap<i32, Session>, request: &SessionRequest) -> i32 {
+        if request.wanted.is_empty() || request.wanted.len() > FETCH_SESSION_PARTITIONS {
+            return 0;
+        }
+        let now = Instant::now();
+        if by_id.len() >= self.slots && !evict_one(by_id, now) {
+            return 0;
+        }
+        let id = loop {
+            let id = i32::try_from(self.random.next_u64() & 0x7fff_ffff).unwrap_or(0);
+            if id != 0 && !by_id.contains_key(&id) {
+                break id;
+            }
+        };
+        let remembered = |w: &Wanted| (w.key(), Remembered { wanted: w.clone(), told: None });
+        let session = Session {
+            next_epoch: 1,
+            uses_topic_ids: request.uses_topic_ids,
+            partitions: request.wanted.iter().map(remembered).collect(),
+            last_used: now,
+        };
+        by_id.insert(id, session);
+        id
+    }
+}
+
+/// Makes room by closing the session that was used least recently, if it is idle long enough.
+fn evict_one(by_id: &mut HashMap<i32, Session>, now: Instant) -> bool {
+    let oldest = by_id.iter().min_by_key(|(_, s)| s.last_used).map(|(id, s)| (*id, s.last_used));
+    match oldest {
+        Some((id, last_used)) if now.duration_since(last_used) >= EVICTABLE_AFTER => {
+            by_id.remove(&id);
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use odradek_common::random::SeededRandom;
+
+    fn wanted(partition: i32, fetch_offset: i64) -> Wanted {
+        let id = TopicPartition { topic: TopicId::NIL, partition };
+        let topic = Arc::from("t");
+        Wanted { id, topic, fetch_offset, max_bytes: 100, current_leader_epoch: -1 }
+    }
+
+    fn request(session_id: i32, epoch: i32, wanted: Vec<Wanted>) -> SessionRequest {
+        SessionRequest { session_id, epoch, uses_topic_ids: false, wanted, forgotten: Vec::new() }
+    }
+
+    fn told(high_watermark: i64, has_records: bool) -> Told {
+        Told { error: 0, high_watermark, log_start: 0, has_records }
+    }
+
+    fn sessions(slots: usize) -> FetchSessions {
+        FetchSessions::new(slots, Arc::new(SeededRandom::from_seed(1)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_incremental_answer_holds_what_changed() {
+        let sessions = sessions(10);
+        let full = sessions.begin(request(0, 0, vec![wanted(0, 0), wanted(1, 0)])).unwrap();
+        assert!(full.session_id != 0 && !full.incremental);
+        assert_eq!(sessions.finish(&full, &[told(1, true), told(0, false)]), [true, true]);
+
+        let next = sessions.begin(request(full.session_id, 1, vec![wanted(0, 1)])).unwrap();
+        let order: Vec<_> = next.wanted.iter().map(|w| (w.id.partition, w.fetch_offset)).collect();
+        assert_eq!(order, [(1, 0), (0, 1)], "who had records goes to the end of the line");
+        assert_eq!(sessions.finish(&next, &[told(0, false), told(2, false)]), [false, true]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wrong_epochs_and_sessions_are_refused() {
+        let sessions = sessions(10);
+        let id = sessions.begin(request(0, 0, vec![wanted(0, 0)])).unwrap().session_id;
+        let refused = |r| sessions.begin(r).err();
+        assert_eq!(refused(request(id, 2, vec![])), Some(ResponseError::InvalidFetchSessionEpoch));
+        assert_eq!(
+            refused(request(id ^ 1, 1, vec![])),
+            Some(ResponseError::FetchSessionIdNotFound)
+        );
+        let ids = SessionRequest { uses_topic_ids: true, ..request(id, 1, vec![]) };
+        assert_eq!(refused(ids), Some(ResponseError::FetchSessionTopicIdError));
+        sessions.begin(request(id, -1, vec![])).unwrap();
+        assert!(sessions.is_empty(), "the final epoch closes the session");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_cache_gives_no_session_until_one_is_idle() {
+        let sessions = sessions(1);
+        assert_ne!(sessions.begin(request(0, 0, vec![wanted(0, 0)])).unwrap().session_id, 0);
+        assert_eq!(sessions.begin(request(0, 0, vec![wanted(0, 0)])).unwrap().session_id, 0);
+        tokio::time::advance(EVICTABLE_AFTER).await;
+        assert_ne!(sessions.begin(request(0, 0, vec![wanted(0, 0)])).unwrap().session_id, 0);
+        assert_eq!(sessions.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forgotten_partitions_leave() {
+        let sessions = sessions(1);
+        let id = sessions.begin(request(0, 0, vec![wanted(0, 0), wanted(1, 0)])).unwrap().session_id;
+        let forget =
+            SessionRequest { forgotten: vec![wanted(0, 0).key()], ..request(id, 1, vec![]) };
+        assert_eq!(sessions.begin(forget).unwrap().wanted, [wanted(1, 0)]);
+    }
+}

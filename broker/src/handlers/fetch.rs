@@ -1,0 +1,226 @@
+//! Fetch (API 1): whole batches from the cache, the slots or the segments, or a wait until the high
+//! watermark rises.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::FetchRequest;
+use kafka_protocol::messages::fetch_request::{FetchTopic, ForgottenTopic};
+use odradek_common::ids::{TopicId, TopicPartition};
+use odradek_protocol::fetch::{FetchAnswer, PartitionAnswer, TopicAnswer};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{Answer, Body, Context, text};
+use crate::core::Core;
+use crate::fetch_sessions::{Begun, SessionRequest, Told, Wanted};
+use crate::partition::PartitionLog;
+use crate::reading;
+use crate::server::budget::AnswerGrant;
+
+/// From this version on a fetch names topics by id (KIP-516).
+const TOPIC_IDS_SINCE: i16 = 13;
+
+/// One partition's part of the answer.
+struct Read {
+    error: i16,
+    high_watermark: i64,
+    log_start: i64,
+    records: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Read {
+    fn failed(code: ResponseError) -> Self {
+        Self { error: code.code(), high_watermark: -1, log_start: -1, records: Vec::new(), bytes: 0 }
+    }
+
+    fn told(&self) -> Told {
+        Told {
+            error: self.error,
+            high_watermark: self.high_watermark,
+            log_start: self.log_start,
+            has_records: self.bytes > 0,
+        }
+    }
+}
+
+/// Serves Fetch 4 and later.
+pub(super) fn fetch(core: &Arc<Core>, context: &Context, request: FetchRequest) -> Answer {
+    let core = core.clone();
+    let uses_topic_ids = context.version >= TOPIC_IDS_SINCE;
+    Answer::Later(Box::pin(async move {
+        let (body, grant) = answer(&core, request, uses_topic_ids).await;
+        Body::Fetch(Box::new(body), grant)
+    }))
+}
+
+async fn answer(
+    core: &Core,
+    request: FetchRequest,
+    uses_topic_ids: bool,
+) -> (FetchAnswer, AnswerGrant) {
+    let session = SessionRequest {
+        session_id: request.session_id,
+        epoch: request.session_epoch,
+        uses_topic_ids,
+        wanted: wanted(core, &request.topics, uses_topic_ids),
+        forgotten: forgotten(core, &request.forgotten_topics_data, uses_topic_ids),
+    };
+    let begun = match core.fetch_sessions.begin(session) {
+        Ok(begun) => begun,
+        Err(code) => {
+            let refused = FetchAnswer { error_code: code.code(), ..FetchAnswer::default() };
+            return (refused, core.answer_bytes.grant(0));
+        }
+    };
+    let (reads, grant) = read_or_wait(core, &request, &begun.wanted).await;
+    (respond(core, &begun, reads), grant)
+}
+
+/// Reads until there are `min_bytes`, an error, or `max_wait_ms` is over. Waiters are registered
+/// before the state is looked at, so that no rise of a watermark is missed.
+async fn read_or_wait(core: &Core, request: &FetchRequest, wanted: &[Wanted]) -> (Vec<Read>, AnswerGrant) {
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let deadline = Instant::now() + wait.min(core.limits.fetch_wait_max);
+    let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
+    let asked = usize::try_from(request.max_bytes).unwrap_or(0).min(core.limits.fetch_bytes_max);
+    let woken = Arc::new(Notify::new());
+    loop {
+        for log in wanted.iter().filter_map(|w| core.logs.get(&w.id)) {
+            log.wake(&woken);
+        }
+        let mut grant = core.answer_bytes.grant(asked);
+        let reads = read_all(core, wanted, grant.bytes()).await;
+        let bytes: usize = reads.iter().map(|r| r.bytes).sum();
+        grant.shrink(bytes);
+        let done = bytes >= min_bytes || wanted.is_empty() || reads.iter().any(|r| r.error != 0);
+        if done || tokio::time::timeout_at(deadline, woken.notified()).await.is_err() {
+            return (reads, grant);
+        }
+    }
+}
+
+/// Reads the partitions in their order, within `max_bytes` together; the first that has records
+/// gives at least one batch.
+async fn read_all(core: &Core, wanted: &[Wanted], max_bytes: usize) -> Vec<Read> {
+    let mut left = max_bytes;
+    let mut reads = Vec::with_capacity(wanted.len());
+    let mut any = false;
+    for w in wanted {
+        let most = usize::try_from(w.max_bytes).unwrap_or(0).min(left);
+        let read = read_one(core, w, most, !any).await;
+        any |= read.bytes > 0;
+        left = left.saturating_sub(read.bytes);
+        reads.push(read);
+    }
+    reads
+}
+
+async fn read_one(core: &Core, wanted: &Wanted, max_bytes: usize, min_one: bool) -> Read {
+    if wanted.topic.is_empty() {
+        return Read::failed(ResponseError::UnknownTopicId);
+    }
+    let log = match core.owned_log(wanted.id) {
+        Ok(log) => log,
+        Err(code) => return Read::failed(code),
+    };
+    if let Err(code) = check_leader_epoch(&log, wanted.current_leader_epoch) {
+        return Read::failed(code);
+    }
+    match reading::read(core, &log, wanted.fetch_offset, max_bytes, min_one).await {
+        Ok(records) => {
+            let offsets = log.offsets();
+            Read {
+                error: 0,
+                high_watermark: offsets.high_watermark,
+                log_start: offsets.log_start,
+                bytes: records.iter().map(Bytes::len).sum(),
+                records,
+            }
+        }
+        Err(code) => Read::failed(code),
+    }
+}
+
+/// Compares the leader epoch that a client knows with the one in force (KIP-320).
+pub(super) fn check_leader_epoch(log: &PartitionLog, known: i32) -> Result<(), ResponseError> {
+    match known {
+        _ if known < 0 || known == log.leader_epoch.0 => Ok(()),
+        _ if known < log.leader_epoch.0 => Err(ResponseError::FencedLeaderEpoch),
+        _ => Err(ResponseError::UnknownLeaderEpoch),
+    }
+}
+
+fn wanted(core: &Core, topics: &[FetchTopic], uses_topic_ids: bool) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for topic in topics {
+        let (id, name) = resolve(core, &topic.topic, topic.topic_id, uses_topic_ids);
+        wanted.extend(topic.partitions.iter().map(|p| Wanted {
+            id: TopicPartition { topic: id, partition: p.partition },
+            topic: name.clone(),
+            fetch_offset: p.fetch_offset,
+            max_bytes: p.partition_max_bytes,
+            current_leader_epoch: p.current_leader_epoch,
+        }));
+    }
+    wanted
+}
+
+fn forgotten(
+    core: &Core,
+    topics: &[ForgottenTopic],
+    uses_topic_ids: bool,
+) -> Vec<(TopicId, Arc<str>, i32)> {
+    let mut forgotten = Vec::new();
+    for topic in topics {
+        let (id, name) = resolve(core, &topic.topic, topic.topic_id, uses_topic_ids);
+        forgotten.extend(topic.partitions.iter().map(|p| (id, name.clone(), *p)));
+    }
+    forgotten
+}
+
+/// Id and name of a topic as the client gave the one or the other: an unknown name gets the nil
+/// id, an unknown id the empty name.
+fn resolve(core: &Core, name: &str, id: uuid::Uuid, by_id: bool) -> (TopicId, Arc<str>) {
+    if by_id {
+        let id = TopicId(id);
+        (id, core.topic_name(id).unwrap_or_else(|| Arc::from("")))
+    } else {
+        (core.topic_id(name).unwrap_or(TopicId::NIL), Arc::from(name))
+    }
+}
+
+fn respond(core: &Core, begun: &Begun, reads: Vec<Read>) -> FetchAnswer {
+    let told: Vec<Told> = reads.iter().map(Read::told).collect();
+    let answered = core.fetch_sessions.finish(begun, &told);
+    let mut topics: Vec<TopicAnswer> = Vec::new();
+    for ((wanted, read), answered) in begun.wanted.iter().zip(reads).zip(answered) {
+        if !answered {
+            continue;
+        }
+        let partition = PartitionAnswer {
+            partition: wanted.id.partition,
+            error_code: read.error,
+            high_watermark: read.high_watermark,
+            // Without transactions everything durable is stable.
+            last_stable_offset: read.high_watermark,
+            log_start_offset: read.log_start,
+            records: read.records,
+            ..PartitionAnswer::default()
+        };
+        match topics.last_mut() {
+            Some(last) if last.id == Some(wanted.id.topic) && *last.name == *wanted.topic => {
+                last.partitions.push(partition);
+            }
+            _ => topics.push(TopicAnswer {
+                name: text(&*wanted.topic),
+                id: Some(wanted.id.topic),
+                partitions: vec![partition],
+            }),
+        }
+    }
+    FetchAnswer { session_id: begun.session_id, topics, ..FetchAnswer::default() }
+}

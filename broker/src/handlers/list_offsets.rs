@@ -1,0 +1,184 @@
+//! ListOffsets (API 2) and OffsetForLeaderEpoch (API 23): which offset stands at a time, an end or
+//! a change of leader.
+
+use std::sync::Arc;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
+use kafka_protocol::messages::{
+    ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
+};
+use odradek_common::ids::{LeaderEpoch, TopicId, TopicPartition};
+
+use super::fetch::check_leader_epoch;
+use crate::core::Core;
+use crate::partition::PartitionLog;
+use crate::timestamps;
+
+/// The end of what a consumer may read.
+const LATEST: i64 = -1;
+/// The log start.
+const EARLIEST: i64 = -2;
+/// The record with the largest timestamp (KIP-734).
+const MAX_TIMESTAMP: i64 = -3;
+/// The start of what lies on a broker's disk (KIP-405): as nothing is tiered, the log start.
+const EARLIEST_LOCAL: i64 = -4;
+/// The end of what was tiered (KIP-1005): nothing is.
+const LATEST_TIERED: i64 = -5;
+/// The first offset not yet uploaded (KIP-1023): as nothing is tiered, the log start.
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+/// An offset with the timestamp and leader epoch of its record, -1 where there is none.
+struct Listed {
+    offset: i64,
+    timestamp: i64,
+    leader_epoch: i32,
+}
+
+/// Serves ListOffsets.
+pub(super) async fn list_offsets(core: &Core, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let id = core.topic_id(&topic.name);
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in topic.partitions {
+            let answer =
+                ListOffsetsPartitionResponse::default().with_partition_index(partition.partition_index);
+            partitions.push(match list(core, id, &partition).await {
+                Ok(listed) => answer
+                    .with_offset(listed.offset)
+                    .with_timestamp(listed.timestamp)
+                    .with_leader_epoch(listed.leader_epoch),
+                Err(code) => {
+                    answer.with_error_code(code.code()).with_offset(-1).with_timestamp(-1)
+                }
+            });
+        }
+        topics.push(
+            ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions),
+        );
+    }
+    ListOffsetsResponse::default().with_topics(topics)
+}
+
+async fn list(
+    core: &Core,
+    topic: Option<TopicId>,
+    asked: &ListOffsetsPartition,
+) -> Result<Listed, ResponseError> {
+    let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
+    let log = core.owned_log(TopicPartition { topic, partition: asked.partition_index })?;
+    check_leader_epoch(&log, asked.current_leader_epoch)?;
+    let at = |offset: i64| Listed {
+        offset,
+        timestamp: -1,
+        leader_epoch: core.leader_epoch_of(&log, offset).map_or(-1, |e| e.0),
+    };
+    match asked.timestamp {
+        LATEST => {
+            // Durable state, after the owner is confirmed by a slot that was cut after the request
+            // came (law 5.3): a fenced owner would state an end that is behind.
+            log.chain().confirm().await.map_err(|_| ResponseError::NotLeaderOrFollower)?;
+            let end = log.offsets().high_watermark;
+            Ok(Listed { leader_epoch: log.leader_epoch.0, ..at(end) })
+        }
+        EARLIEST | EARLIEST_LOCAL | EARLIEST_PENDING_UPLOAD => Ok(at(log.offsets().log_start)),
+        LATEST_TIERED => Ok(Listed { offset: -1, timestamp: -1, leader_epoch: -1 }),
+        MAX_TIMESTAMP => {
+            let found = timestamps::with_max_timestamp(core, &log).await?;
+            Ok(found.map_or_else(|| none(), |f| listed(core, &log, f)))
+        }
+        timestamp if timestamp >= 0 => {
+            let found = timestamps::at_or_after(core, &log, timestamp).await?;
+            Ok(found.map_or_else(|| none(), |f| listed(core, &log, f)))
+        }
+        _ => Err(ResponseError::UnsupportedVersion),
+    }
+}
+
+fn none() -> Listed {
+    Listed { offset: -1, timestamp: -1, leader_epoch: -1 }
+}
+
+fn listed(core: &Core, log: &PartitionLog, found: timestamps::Stamped) -> Listed {
+    let epoch = core.leader_epoch_of(log, found.offset).unwrap_or(log.leader_epoch);
+    Listed { offset: found.offset, timestamp: found.timestamp, leader_epoch: epoch.0 }
+}
+
+/// Serves OffsetForLeaderEpoch (KIP-320): the end of the newest leader epoch that is not above the
+/// one asked for.
+pub(super) async fn offset_for_leader_epoch(
+    core: &Core,
+    request: OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let id = core.topic_id(&topic.topic);
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in topic.partitions {
+            let answer = EpochEndOffset::default().with_partition(partition.partition);
+            partitions.push(match end_of_epoch(core, id, &partition).await {
+                Ok((epoch, end)) => answer.with_leader_epoch(epoch).with_end_offset(end),
+                Err(code) => {
+                    answer.with_error_code(code.code()).with_leader_epoch(-1).with_end_offset(-1)
+                }
+            });
+        }
+        topics.push(
+            OffsetForLeaderTopicResult::default().with_topic(topic.topic).with_partitions(partitions),
+        );
+    }
+    OffsetForLeaderEpochResponse::default().with_topics(topics)
+}
+
+async fn end_of_epoch(
+    core: &Core,
+    topic: Option<TopicId>,
+    asked: &OffsetForLeaderPartition,
+) -> Result<(i32, i64), ResponseError> {
+    let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
+    let log: Arc<PartitionLog> =
+        core.owned_log(TopicPartition { topic, partition: asked.partition })?;
+    check_leader_epoch(&log, asked.current_leader_epoch)?;
+    if asked.leader_epoch == log.leader_epoch.0 {
+        log.chain().confirm().await.map_err(|_| ResponseError::NotLeaderOrFollower)?;
+        return Ok((asked.leader_epoch, log.offsets().high_watermark));
+    }
+    let history = core.leader_epochs(log.id);
+    Ok(end_in(&history, asked.leader_epoch).unwrap_or((-1, -1)))
+}
+
+/// The newest epoch of `history` (epoch, start offset) that is not above `asked`, with its end,
+/// where the next one starts; `None` if all are above, or none is.
+fn end_in(history: &[(LeaderEpoch, i64)], asked: i32) -> Option<(i32, i64)> {
+    let next = history.iter().position(|(epoch, _)| epoch.0 > asked)?;
+    let (_, end) = history[next];
+    match next.checked_sub(1) {
+        Some(last) => Some((history[last].0.0, end)),
+        // Kafka: older than all that is known ends where the oldest known begins.
+        None => Some((asked, end)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_ends_where_the_next_begins() {
+        let history = [(LeaderEpoch(2), 10), (LeaderEpoch(4), 25), (LeaderEpoch(5), 25)];
+        assert_eq!(end_in(&history, 1), Some((1, 10)));
+        assert_eq!(end_in(&history, 2), Some((2, 25)));
+        assert_eq!(end_in(&history, 3), Some((2, 25)));
+        assert_eq!(end_in(&history, 4), Some((4, 25)));
+        assert_eq!(end_in(&history, 9), None, "an epoch not known yet");
+    }
+}

@@ -1,0 +1,192 @@
+//! Produce (API 0): appends first, in the order of the connection, and answers when the slots that
+//! hold the appended batches are durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+use odradek_common::batch::Batch;
+use odradek_common::ids::{SlotNumber, TopicId, TopicPartition};
+use odradek_storage::wal::ChainError;
+use tokio::time::Instant;
+
+use super::{Answer, Body, text};
+use crate::core::Core;
+use crate::partition::{AppendError, Appended, PartitionLog};
+
+/// What became of one partition's batch, before its slot is durable.
+struct Pending {
+    index: i32,
+    outcome: Result<Appended, AppendError>,
+    log: Option<Arc<PartitionLog>>,
+}
+
+struct PendingTopic {
+    data: TopicProduceData,
+    partitions: Vec<Pending>,
+}
+
+/// Serves Produce 3 and later. With `acks=0` nothing is answered, and an error closes the
+/// connection, as that is all a client of this kind can notice.
+pub(super) async fn produce(core: &Arc<Core>, mut request: ProduceRequest) -> Answer {
+    let acks = request.acks;
+    let deadline = Instant::now() + timeout(request.timeout_ms);
+    let refused = refuse(&request);
+    let mut topics = Vec::with_capacity(request.topic_data.len());
+    for mut data in std::mem::take(&mut request.topic_data) {
+        let topic = core.topic_named_or_id(&data.name, TopicId(data.topic_id));
+        let mut partitions = Vec::with_capacity(data.partition_data.len());
+        for partition in std::mem::take(&mut data.partition_data) {
+            let index = partition.index;
+            let (outcome, log) = match (&refused, &topic) {
+                (Some(error), _) => (Err(error.clone()), None),
+                (None, None) => (Err(unknown_topic(&data)), None),
+                (None, Some(topic)) => {
+                    let id = TopicPartition { topic: *topic, partition: index };
+                    append(core, id, partition, deadline).await
+                }
+            };
+            partitions.push(Pending { index, outcome, log });
+        }
+        topics.push(PendingTopic { data, partitions });
+    }
+    if acks == 0 {
+        let failed = topics.iter().flat_map(|t| &t.partitions).any(|p| p.outcome.is_err());
+        return if failed { Answer::Close } else { Answer::Nothing };
+    }
+    let core = core.clone();
+    Answer::Later(Box::pin(async move { Body::of(acknowledge(&core, topics, deadline).await) }))
+}
+
+/// What is wrong with the request as a whole.
+fn refuse(request: &ProduceRequest) -> Option<AppendError> {
+    if !(-1..=1).contains(&request.acks) {
+        let message = format!("acks={} is not one of -1, 0, 1", request.acks);
+        return Some(AppendError::new(ResponseError::InvalidRequiredAcks, message));
+    }
+    request.transactional_id.is_some().then(|| {
+        AppendError::new(
+            ResponseError::InvalidTxnState,
+            "this release does not serve transactions",
+        )
+    })
+}
+
+fn unknown_topic(data: &TopicProduceData) -> AppendError {
+    if data.topic_id.is_nil() {
+        let message = format!("there is no topic '{}'", data.name.as_str());
+        AppendError::new(ResponseError::UnknownTopicOrPartition, message)
+    } else {
+        let message = format!("there is no topic with the id {}", TopicId(data.topic_id));
+        AppendError::new(ResponseError::UnknownTopicId, message)
+    }
+}
+
+async fn append(
+    core: &Core,
+    id: TopicPartition,
+    data: PartitionProduceData,
+    deadline: Instant,
+) -> (Result<Appended, AppendError>, Option<Arc<PartitionLog>>) {
+    let batch = match only_batch(data) {
+        Ok(batch) => batch,
+        Err(error) => return (Err(error), None),
+    };
+    let log = match core.owned_log(id) {
+        Ok(log) => log,
+        Err(code) => return (Err(AppendError::new(code, code.to_string())), None),
+    };
+    match tokio::time::timeout_at(deadline, log.chain().room()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return (Err(chain_error(&error)), None),
+        Err(_) => {
+            let message = "the store does not keep up; nothing was appended, try again";
+            return (Err(AppendError::new(ResponseError::RequestTimedOut, message)), None);
+        }
+    }
+    (log.append(batch, core.clock.now_ms()), Some(log))
+}
+
+/// A request from version 3 on holds exactly one batch a partition, of magic 2.
+fn only_batch(data: PartitionProduceData) -> Result<Batch, AppendError> {
+    let mut bytes = data.records.unwrap_or_default();
+    let batch = Batch::split_first(&mut bytes)?;
+    if bytes.is_empty() {
+        return Ok(batch);
+    }
+    Err(AppendError::new(
+        ResponseError::InvalidRecord,
+        "a produce request holds exactly one record batch a partition",
+    ))
+}
+
+async fn acknowledge(core: &Core, topics: Vec<PendingTopic>, deadline: Instant) -> ProduceResponse {
+    let mut responses = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let mut partition_responses = Vec::with_capacity(topic.partitions.len());
+        for pending in topic.partitions {
+            let outcome = match pending.outcome {
+                Ok(appended) => durable(pending.log.as_deref(), appended, deadline).await,
+                Err(error) => Err(error),
+            };
+            core.count_produced(&outcome);
+            partition_responses.push(answer(pending.index, outcome));
+        }
+        responses.push(
+            TopicProduceResponse::default()
+                .with_name(topic.data.name)
+                .with_topic_id(topic.data.topic_id)
+                .with_partition_responses(partition_responses),
+        );
+    }
+    ProduceResponse::default().with_responses(responses)
+}
+
+/// Waits until the append is durable. A time-out says nothing about its fate: the client tries
+/// again, and an idempotent one gets the original's offset.
+async fn durable(
+    log: Option<&PartitionLog>,
+    appended: Appended,
+    deadline: Instant,
+) -> Result<Appended, AppendError> {
+    let (Some(slot), Some(log)) = (appended.slot, log) else { return Ok(appended) };
+    match tokio::time::timeout_at(deadline, wait(log, slot)).await {
+        Ok(Ok(())) => Ok(appended),
+        Ok(Err(error)) => Err(chain_error(&error)),
+        Err(_) => Err(AppendError::new(
+            ResponseError::RequestTimedOut,
+            "the append is not durable yet; it may still become so",
+        )),
+    }
+}
+
+async fn wait(log: &PartitionLog, slot: SlotNumber) -> Result<(), ChainError> {
+    log.chain().durable(slot).await
+}
+
+fn chain_error(error: &ChainError) -> AppendError {
+    AppendError::new(ResponseError::NotLeaderOrFollower, error.to_string())
+}
+
+fn answer(index: i32, outcome: Result<Appended, AppendError>) -> PartitionProduceResponse {
+    let response = PartitionProduceResponse::default().with_index(index);
+    match outcome {
+        Ok(appended) => response
+            .with_base_offset(appended.base_offset)
+            .with_log_append_time_ms(appended.timestamp_ms)
+            .with_log_start_offset(appended.log_start),
+        Err(error) => response
+            .with_error_code(error.code.code())
+            .with_base_offset(-1)
+            .with_log_append_time_ms(-1)
+            .with_log_start_offset(-1)
+            .with_error_message(Some(text(error.message))),
+    }
+}
+
+fn timeout(ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}

@@ -1,0 +1,406 @@
+//! CreateTopics (API 19), DeleteTopics (API 20) and CreatePartitions (API 37).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
+use kafka_protocol::messages::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
+};
+use odradek_common::ids::{BrokerId, TopicId};
+use odradek_metadata::{Command, CreatePartitions, CreateTopic, Image};
+use tokio::time::Instant;
+
+use super::text;
+use crate::core::Core;
+use crate::topic_settings;
+use crate::topics::{Failure, LiveTopics, OFFSETS_TOPIC};
+
+/// From this version on an answer to CreateTopics tells what was made.
+const TELLS_SINCE: i16 = 5;
+/// From this version on DeleteTopics knows TOPIC_DELETION_DISABLED.
+const DELETION_DISABLED_SINCE: i16 = 3;
+/// The longest name, as Kafka has it.
+const NAME_LENGTH_MAX: usize = 249;
+
+/// True if `name` may be that of a topic.
+pub(super) fn is_name(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=NAME_LENGTH_MAX).contains(&name.len())
+        && name.bytes().all(fits)
+        && !matches!(name, "." | "..")
+}
+
+/// Serves CreateTopics.
+pub(super) async fn create_topics(
+    core: &Core,
+    version: i16,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
+    let deadline = deadline(request.timeout_ms);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for topic in &request.topics {
+        *counts.entry(topic.name.to_string()).or_default() += 1;
+    }
+    let mut results = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let once = counts.get(topic.name.as_str()) == Some(&1);
+        let made = if once {
+            create(core, &topic, request.validate_only, deadline).await
+        } else {
+            Err(Failure::new(ResponseError::InvalidRequest, "Duplicate topic name."))
+        };
+        let result = CreatableTopicResult::default().with_name(topic.name);
+        results.push(match made {
+            Ok(made) if version >= TELLS_SINCE => told(core, result, made),
+            Ok(made) => result.with_topic_id(made.id.0),
+            Err(error) => result
+                .with_error_code(error.code.code())
+                .with_error_message(Some(text(error.message)))
+                .with_num_partitions(-1)
+                .with_replication_factor(-1),
+        });
+    }
+    CreateTopicsResponse::default().with_topics(results)
+}
+
+/// A topic that was made, or would be.
+struct Made {
+    id: TopicId,
+    partitions: usize,
+    replicas: usize,
+    configs: BTreeMap<String, String>,
+}
+
+fn told(core: &Core, result: CreatableTopicResult, made: Made) -> CreatableTopicResult {
+    let configs = topic_settings::describe(&made.configs, &core.settings).into_iter().map(|c| {
+        CreatableTopicConfigs::default()
+            .with_name(text(c.name))
+            .with_value(c.value.map(text))
+            .with_read_only(c.read_only)
+            .with_config_source(c.source.code())
+            .with_is_sensitive(c.sensitive)
+    });
+    result
+        .with_topic_id(made.id.0)
+        .with_num_partitions(i32::try_from(made.partitions).unwrap_or(i32::MAX))
+        .with_replication_factor(i16::try_from(made.replicas).unwrap_or(i16::MAX))
+        .with_configs(Some(configs.collect()))
+}
+
+async fn create(
+    core: &Core,
+    topic: &CreatableTopic,
+    validate_only: bool,
+    deadline: Instant,
+) -> Result<Made, Failure> {
+    let image = core.image();
+    if !is_name(&topic.name) {
+        let message = format!(
+            "Topic name '{}' is illegal: 1 to {NAME_LENGTH_MAX} of letters, digits, '.', '_', '-'",
+            topic.name.as_str()
+        );
+        return Err(Failure::new(ResponseError::InvalidTopicException, message));
+    }
+    if image.topic_by_name(&topic.name).is_some() {
+        let message = format!("Topic '{}' already exists.", topic.name.as_str());
+        return Err(Failure::new(ResponseError::TopicAlreadyExists, message));
+    }
+    let configs = configs(topic)?;
+    let partitions = assign(core, &image, topic)?;
+    let made = Made {
+        id: TopicId(core.random.next_uuid()),
+        partitions: partitions.len(),
+        replicas: partitions.first().map_or(0, Vec::len),
+        configs: configs.clone(),
+    };
+    if validate_only {
+        return Ok(Made { id: TopicId::NIL, ..made });
+    }
+    let name = topic.name.to_string();
+    let command = CreateTopic { name, id: made.id, partitions, configs };
+    core.propose(Command::CreateTopic(command)).await?;
+    core.logs.taken_up(core.me, &core.metadata, made.id, deadline).await;
+    Ok(made)
+}
+
+fn configs(topic: &CreatableTopic) -> Result<BTreeMap<String, String>, Failure> {
+    let mut configs = BTreeMap::new();
+    for config in &topic.configs {
+        let Some(value) = &config.value else {
+            let message = format!("Null value not supported for topic configs: {}", config.name);
+            return Err(Failure::new(ResponseError::InvalidConfig, message));
+        };
+        topic_settings::validate(&config.name, value)
+            .map_err(|e| Failure::new(ResponseError::InvalidConfig, e.to_string()))?;
+        configs.insert(config.name.to_string(), value.to_string());
+    }
+    topic_settings::validate_all(&configs)
+        .map_err(|e| Failure::new(ResponseError::InvalidConfig, e.to_string()))?;
+    Ok(configs)
+}
+
+/// The replicas of each partition, the preferred owner first. A replication factor above the
+/// number of brokers is taken: durability is the store's, and more brokers may come.
+fn assign(
+    core: &Core,
+    image: &Image,
+    topic: &CreatableTopic,
+) -> Result<Vec<Vec<BrokerId>>, Failure> {
+    if !topic.assignments.is_empty() {
+        if topic.num_partitions != -1 || topic.replication_factor != -1 {
+            return Err(Failure::new(
+                ResponseError::InvalidRequest,
+                "A manual partition assignment was specified, but numPartitions or \
+                 replicationFactor was not set to -1.",
+            ));
+        }
+        return manual(topic);
+    }
+    let count = match topic.num_partitions {
+        -1 => core.settings.topics.num_partitions,
+        count if count >= 1 => count,
+        count => {
+            let message = format!("Number of partitions was set to an invalid {count}.");
+            return Err(Failure::new(ResponseError::InvalidPartitions, message));
+        }
+    };
+    let factor = match topic.replication_factor {
+        -1 => core.settings.topics.default_replication_factor,
+        factor if factor >= 1 => factor,
+        _ => {
+            return Err(Failure::new(
+                ResponseError::InvalidReplicationFactor,
+                "Replication factor must be larger than 0, or -1 to use the default value.",
+            ));
+        }
+    };
+    Ok(spread(image, 0, count, usize::try_from(factor).unwrap_or(1)))
+}
+
+fn manual(topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>, Failure> {
+    let mut by_index: BTreeMap<i32, Vec<BrokerId>> = BTreeMap::new();
+    for assignment in &topic.assignments {
+        let brokers = assignment.broker_ids.iter().map(|b| BrokerId(b.0)).collect();
+        if by_index.insert(assignment.partition_index, brokers).is_some() {
+            let message = format!("Partition {} is assigned twice.", assignment.partition_index);
+            return Err(Failure::new(ResponseError::InvalidReplicaAssignment, message));
+        }
+    }
+    if by_index.keys().copied().eq(0..i32::try_from(by_index.len()).unwrap_or(-1)) {
+        return Ok(by_index.into_values().collect());
+    }
+    let message = "partitions should be a consecutive 0-based integer sequence";
+    Err(Failure::new(ResponseError::InvalidReplicaAssignment, message))
+}
+
+/// Replicas for the partitions `from..to`, in turn over the live brokers.
+fn spread(image: &Image, from: i32, to: i32, factor: usize) -> Vec<Vec<BrokerId>> {
+    let brokers: Vec<BrokerId> = image.live_brokers().map(|r| r.incarnation.broker).collect();
+    let replicas = factor.min(brokers.len());
+    let of = |partition: i32| {
+        let first = usize::try_from(partition).unwrap_or(0);
+        brokers.iter().copied().cycle().skip(first % brokers.len().max(1)).take(replicas).collect()
+    };
+    (from..to).map(of).collect()
+}
+
+/// Makes a topic because a client asked for it by name, with the defaults of the cluster.
+///
+/// # Errors
+/// The code for the client; a topic that is there meanwhile is none.
+pub(super) async fn auto_create(core: &Core, name: &TopicName) -> Result<(), ResponseError> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let topic = if name.as_str() == OFFSETS_TOPIC {
+        offsets_topic(core)
+    } else {
+        CreatableTopic::default()
+            .with_name(name.clone())
+            .with_num_partitions(-1)
+            .with_replication_factor(-1)
+    };
+    match create(core, &topic, false, deadline).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code == ResponseError::TopicAlreadyExists => Ok(()),
+        Err(error) => Err(error.code),
+    }
+}
+
+fn offsets_topic(core: &Core) -> CreatableTopic {
+    use kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
+    let config = |name: &'static str, value: &'static str| {
+        CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)))
+    };
+    let groups = &core.settings.groups;
+    CreatableTopic::default()
+        .with_name(TopicName(text(OFFSETS_TOPIC)))
+        .with_num_partitions(groups.offsets_topic_partitions)
+        .with_replication_factor(groups.offsets_topic_replication_factor)
+        .with_configs(vec![
+            config("cleanup.policy", "compact"),
+            config("compression.type", "producer"),
+            config("segment.bytes", "104857600"),
+        ])
+}
+
+/// Serves DeleteTopics: answered when the names may be used again, or the time is over.
+pub(super) async fn delete_topics(
+    core: &Core,
+    version: i16,
+    request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
+    let deadline = deadline(request.timeout_ms);
+    let by_name = |name: TopicName| DeleteTopicState::default().with_name(Some(name));
+    let asked = request.topics.into_iter().chain(request.topic_names.into_iter().map(by_name));
+    let mut responses = Vec::new();
+    for topic in asked {
+        let found = find(core, version, &topic);
+        let name = match &found {
+            Ok((_, name)) => Some(TopicName(text(name.clone()))),
+            Err(_) => topic.name,
+        };
+        let id = found.as_ref().map_or(topic.topic_id, |(id, _)| id.0);
+        let deleted = match found {
+            Ok((id, _)) => delete(core, id, deadline).await,
+            Err(failure) => Err(failure),
+        };
+        let response = DeletableTopicResult::default().with_name(name).with_topic_id(id);
+        responses.push(match deleted {
+            Ok(()) => response,
+            Err(failure) => response
+                .with_error_code(failure.code.code())
+                .with_error_message(Some(text(failure.message))),
+        });
+    }
+    DeleteTopicsResponse::default().with_responses(responses)
+}
+
+fn find(core: &Core, version: i16, topic: &DeleteTopicState) -> Result<(TopicId, String), Failure> {
+    if !core.settings.topics.delete_enable {
+        let code = if version >= DELETION_DISABLED_SINCE {
+            ResponseError::TopicDeletionDisabled
+        } else {
+            ResponseError::InvalidRequest
+        };
+        return Err(Failure::new(code, "delete.topic.enable is false"));
+    }
+    let image = core.image();
+    let found = match &topic.name {
+        Some(name) => image.live_topic_named(name).ok_or(ResponseError::UnknownTopicOrPartition),
+        None => image.live_topic(TopicId(topic.topic_id)).ok_or(ResponseError::UnknownTopicId),
+    };
+    match found {
+        Ok(topic) => Ok((topic.id, topic.name.to_string())),
+        Err(code) => Err(Failure::new(code, code.to_string())),
+    }
+}
+
+async fn delete(core: &Core, id: TopicId, deadline: Instant) -> Result<(), Failure> {
+    core.propose(Command::DeleteTopic(id)).await?;
+    let mut images = core.metadata.subscribe();
+    let gone = images.wait_for(|image| image.topic(id).is_none());
+    match tokio::time::timeout_at(deadline, gone).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(Failure::new(ResponseError::NotController, "shutting down")),
+        Err(_) => {
+            let message = "the topic is being deleted; its name is not free yet";
+            Err(Failure::new(ResponseError::RequestTimedOut, message))
+        }
+    }
+}
+
+/// Serves CreatePartitions.
+pub(super) async fn create_partitions(
+    core: &Core,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let deadline = deadline(request.timeout_ms);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for topic in &request.topics {
+        *counts.entry(topic.name.to_string()).or_default() += 1;
+    }
+    let mut results = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let grown = if counts.get(topic.name.as_str()) == Some(&1) {
+            grow(core, &topic, request.validate_only, deadline).await
+        } else {
+            Err(Failure::new(ResponseError::InvalidRequest, "Duplicate topic in request."))
+        };
+        let result = CreatePartitionsTopicResult::default().with_name(topic.name);
+        results.push(match grown {
+            Ok(()) => result,
+            Err(error) => result
+                .with_error_code(error.code.code())
+                .with_error_message(Some(text(error.message))),
+        });
+    }
+    CreatePartitionsResponse::default().with_results(results)
+}
+
+async fn grow(
+    core: &Core,
+    asked: &CreatePartitionsTopic,
+    validate_only: bool,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let image = core.image();
+    let topic = image.live_topic_named(&asked.name).ok_or_else(|| {
+        let code = ResponseError::UnknownTopicOrPartition;
+        Failure::new(code, code.to_string())
+    })?;
+    let now = topic.partition_count;
+    if asked.count <= now {
+        let message = format!(
+            "Topic currently has {now} partitions, which is {} the requested {}.",
+            if asked.count == now { "equal to" } else { "higher than" },
+            asked.count
+        );
+        return Err(Failure::new(ResponseError::InvalidPartitions, message));
+    }
+    let partitions = match &asked.assignments {
+        Some(assignments) => {
+            let more = asked.count - now;
+            if i32::try_from(assignments.len()) != Ok(more) {
+                let message = format!("{more} partitions are added, {} assigned", assignments.len());
+                return Err(Failure::new(ResponseError::InvalidReplicaAssignment, message));
+            }
+            let brokers = assignments.iter().map(|a| a.broker_ids.iter().map(|b| BrokerId(b.0)));
+            brokers.map(Iterator::collect).collect()
+        }
+        None => {
+            let first = image.partitions_of(topic.id).next();
+            let factor = first.map_or(1, |(_, p)| p.replicas.len());
+            spread(&image, now, asked.count, factor)
+        }
+    };
+    if validate_only {
+        return Ok(());
+    }
+    let command = CreatePartitions { topic: topic.id, from_count: now, partitions };
+    core.propose(Command::CreatePartitions(command)).await?;
+    core.logs.taken_up(core.me, &core.metadata, topic.id, deadline).await;
+    Ok(())
+}
+
+fn deadline(timeout_ms: i32) -> Instant {
+    Instant::now() + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn names_are_those_that_kafka_takes() {
+        assert!(is_name("a.b_c-1") && is_name(&"x".repeat(249)));
+        assert!(!is_name("") && !is_name(".") && !is_name("..") && !is_name("a b"));
+        assert!(!is_name(&"x".repeat(250)));
+    }
+}

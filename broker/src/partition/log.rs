@@ -1,0 +1,478 @@
+//! A partition's log as its owner holds it: sequences appends, knows the durable end, serves the
+//! tail from memory and says where the rest lies.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Weak;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use odradek_common::batch::{Batch, BatchHeader, TimestampType};
+use odradek_common::ids::{GroupId, LeaderEpoch, SlotNumber, TopicPartition};
+use odradek_storage::range::{Place, Range};
+use odradek_storage::wal::{AppendedBatch, ChainError, ChainHandle, ProducerBatch};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::cache::{CachedBatch, LogCache};
+use super::producers::{self, Producers, Sequenced};
+use super::rules::{AppendError, AppendRules};
+
+/// Where an owner's log begins: what a committed entry of the metadata states, never memory.
+#[derive(Debug)]
+pub struct LogStart {
+    /// The partition.
+    pub id: TopicPartition,
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition group whose segments and manifest it shares.
+    pub group: GroupId,
+    /// The leader epoch in which this owner appends.
+    pub leader_epoch: LeaderEpoch,
+    /// Offset of the first record that is kept.
+    pub log_start: i64,
+    /// End of what the metadata has accepted: where appends go on.
+    pub flushed_end: i64,
+}
+
+/// What became of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the first record, of the original for a duplicate.
+    pub base_offset: i64,
+    /// Offset after the last record.
+    pub next_offset: i64,
+    /// The slot that must be durable before the append is acknowledged; `None` if it is already.
+    pub slot: Option<SlotNumber>,
+    /// The time of the append (of the original's for a duplicate) where the topic has log-append
+    /// time, else -1.
+    pub timestamp_ms: i64,
+    /// Offset of the first record that is kept.
+    pub log_start: i64,
+}
+
+/// The offsets of a log at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offsets {
+    /// Of the first record that is kept.
+    pub log_start: i64,
+    /// End of what was flushed and accepted.
+    pub flushed_end: i64,
+    /// End of what is durable: consumers see what lies below.
+    pub high_watermark: i64,
+    /// End of what was appended.
+    pub append_end: i64,
+}
+
+/// Where the records from an offset on are.
+#[derive(Debug)]
+pub enum Found {
+    /// At the end of the durable log: nothing yet.
+    Nothing,
+    /// In memory: chunks of whole batches.
+    Cached(Vec<Bytes>),
+    /// In slots or segments.
+    Stored,
+    /// Below the log start or above the append end.
+    OutOfRange,
+}
+
+#[derive(Debug)]
+struct State {
+    log_start: i64,
+    flushed_end: i64,
+    high_watermark: i64,
+    append_end: i64,
+    cache: LogCache,
+    unflushed: VecDeque<Range>,
+    /// Batches of producers above the flushed end, in order.
+    unflushed_batches: VecDeque<ProducerBatch>,
+    /// The producers at exactly the flushed end.
+    flushed_producers: Producers,
+    /// The producers at the append end.
+    producers: Producers,
+    waiters: Vec<Weak<Notify>>,
+    /// The slot of the newest append of this owner.
+    newest_slot: Option<SlotNumber>,
+    /// True once the partition is to leave this owner: nothing is appended any more.
+    closed: bool,
+}
+
+/// The owner's log of one partition.
+#[derive(Debug)]
+pub struct PartitionLog {
+    /// The partition.
+    pub id: TopicPartition,
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition group.
+    pub group: GroupId,
+    /// The leader epoch of this owner.
+    pub leader_epoch: LeaderEpoch,
+    rules: ArcSwap<AppendRules>,
+    chain: ChainHandle,
+    state: Mutex<State>,
+}
+
+/// What a flush takes from a partition.
+#[derive(Debug)]
+pub struct FlushPlan {
+    /// Where it begins: the flushed end.
+    pub base_offset: i64,
+    /// Where it ends: the high watermark.
+    pub next_offset: i64,
+    /// The batches, if all are still in memory.
+    pub cached: Option<Vec<Bytes>>,
+    /// Where they lie in slots.
+    pub slots: Vec<Range>,
+    /// The producers at `next_offset`.
+    pub producers: Producers,
+}
+
+impl PartitionLog {
+    /// A log that goes on where the metadata says it ended, with the producers at that place.
+    #[must_use]
+    pub fn new(start: LogStart, producers: Producers, rules: AppendRules, chain: ChainHandle) -> Self {
+        let state = State {
+            log_start: start.log_start,
+            flushed_end: start.flushed_end,
+            high_watermark: start.flushed_end,
+            append_end: start.flushed_end,
+            cache: LogCache::default(),
+            unflushed: VecDeque::new(),
+            unflushed_batches: VecDeque::new(),
+            flushed_producers: producers.clone(),
+            producers,
+            waiters: Vec::new(),
+            newest_slot: None,
+            closed: false,
+        };
+        Self {
+            id: start.id,
+            topic: start.topic,
+            group: start.group,
+            leader_epoch: start.leader_epoch,
+            rules: ArcSwap::from_pointee(rules),
+            chain,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Puts new topic settings into force, for the next append.
+    pub fn set_rules(&self, rules: AppendRules) {
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// The topic settings in force.
+    #[must_use]
+    pub fn rules(&self) -> AppendRules {
+        **self.rules.load()
+    }
+
+    /// Appends a batch from a client: checks it, sequences it and gives it its offsets. It is
+    /// acknowledged only when the slot is durable.
+    ///
+    /// # Errors
+    /// Kafka's code for what is wrong; nothing was appended then.
+    pub fn append(&self, mut batch: Batch, now_ms: i64) -> Result<Appended, AppendError> {
+        let rules = self.rules();
+        rules.admit(&mut batch, now_ms)?;
+        let stamped = batch.header.timestamp_type() == TimestampType::LogAppendTime;
+        let appended = self.sequence(batch.header, batch.records())?;
+        Ok(Appended { timestamp_ms: if stamped { appended.timestamp_ms } else { -1 }, ..appended })
+    }
+
+    /// Appends a batch of the broker's own (a coordinator's records), whose bytes are trusted.
+    ///
+    /// # Errors
+    /// `NotLeaderOrFollower` if the partition or its chain is closed.
+    pub fn append_internal(&self, batch: &Batch) -> Result<Appended, AppendError> {
+        self.sequence(batch.header, batch.records())
+    }
+
+    fn sequence(&self, mut header: BatchHeader, records: Bytes) -> Result<Appended, AppendError> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(self.not_owned());
+        }
+        header.base_offset = state.append_end;
+        header.leader_epoch = self.leader_epoch.0;
+        let produced = producers::produced(&header);
+        if let Some(batch) = &produced
+            && let Some(duplicate) = state.judge(batch)?
+        {
+            return Ok(duplicate);
+        }
+        let encoded_header = Bytes::copy_from_slice(&header.encode());
+        let slot = self
+            .chain
+            .append(AppendedBatch {
+                partition: self.id,
+                header,
+                encoded_header: encoded_header.clone(),
+                records: records.clone(),
+            })
+            .map_err(|_| self.not_owned())?;
+        state.append_end = header.next_offset();
+        state.newest_slot = Some(slot);
+        if let Some(batch) = produced {
+            state.producers.append(batch, Some(slot));
+            state.unflushed_batches.push_back(batch);
+        }
+        state.cache.push(CachedBatch {
+            base_offset: header.base_offset,
+            next_offset: header.next_offset(),
+            max_timestamp: header.max_timestamp,
+            header: encoded_header,
+            records,
+        });
+        Ok(Appended {
+            base_offset: header.base_offset,
+            next_offset: header.next_offset(),
+            slot: Some(slot),
+            timestamp_ms: header.max_timestamp,
+            log_start: state.log_start,
+        })
+    }
+
+    fn not_owned(&self) -> AppendError {
+        AppendError::new(
+            ResponseError::NotLeaderOrFollower,
+            format!("partition {}-{} is not served here any more", self.topic, self.id.partition),
+        )
+    }
+
+    /// Takes note that a range of this partition is durable; called in the order of the chain,
+    /// before any append in it is acknowledged.
+    pub fn landed(&self, range: Range) {
+        let waiters = {
+            let mut state = self.state.lock();
+            debug_assert_eq!(state.high_watermark, range.base_offset, "slots land in order");
+            state.high_watermark = range.next_offset;
+            state.unflushed.push_back(range);
+            std::mem::take(&mut state.waiters)
+        };
+        for waiter in waiters {
+            if let Some(waiter) = waiter.upgrade() {
+                waiter.notify_one();
+            }
+        }
+    }
+
+    /// The offsets now.
+    #[must_use]
+    pub fn offsets(&self) -> Offsets {
+        self.state.lock().offsets()
+    }
+
+    /// Asks to be woken when the high watermark rises or the partition closes. To be called before
+    /// the state is looked at, so that nothing slips between.
+    pub fn wake(&self, waiter: &Arc<Notify>) {
+        let mut state = self.state.lock();
+        if state.waiters.len() >= 16 {
+            state.waiters.retain(|w| w.strong_count() > 0);
+        }
+        if !state.waiters.iter().any(|w| std::ptr::eq(w.as_ptr(), Arc::as_ptr(waiter))) {
+            state.waiters.push(Arc::downgrade(waiter));
+        }
+    }
+
+    /// Waits until everything below `offset` is durable; the high watermark then.
+    ///
+    /// # Errors
+    /// The log was closed, or its chain ended: it may never be.
+    pub async fn durable_to(&self, offset: i64) -> Result<i64, ChainError> {
+        let woken = Arc::new(Notify::new());
+        loop {
+            self.wake(&woken);
+            let (high_watermark, slot) = {
+                let state = self.state.lock();
+                (state.high_watermark, state.newest_slot)
+            };
+            if high_watermark >= offset {
+                return Ok(high_watermark);
+            }
+            if self.is_closed() {
+                return Err(ChainError::Closed);
+            }
+            let Some(slot) = slot else { return Err(ChainError::Closed) };
+            tokio::select! {
+                () = woken.notified() => {}
+                ended = self.chain.durable(slot) => ended?,
+            }
+        }
+    }
+
+    /// Finds the records from `offset` on, below the high watermark.
+    #[must_use]
+    pub fn find(&self, offset: i64, max_bytes: usize, min_one: bool) -> Found {
+        let state = self.state.lock();
+        if offset < state.log_start || offset > state.append_end {
+            return Found::OutOfRange;
+        }
+        if offset >= state.high_watermark {
+            return Found::Nothing;
+        }
+        if let Some(chunks) = state.cache.read(offset, state.high_watermark, max_bytes, min_one) {
+            return Found::Cached(chunks);
+        }
+        Found::Stored
+    }
+
+    /// The offsets and the ranges in slots that were not flushed, in order, at one moment.
+    #[must_use]
+    pub fn unflushed(&self) -> (Offsets, Vec<Range>) {
+        let state = self.state.lock();
+        (state.offsets(), state.unflushed.iter().copied().collect())
+    }
+
+    /// The first slot that holds something of this partition that was not flushed: the trim point
+    /// may not pass it.
+    #[must_use]
+    pub fn oldest_unflushed_slot(&self) -> Option<SlotNumber> {
+        let state = self.state.lock();
+        state.unflushed.front().and_then(slot_of)
+    }
+
+    /// Durable bytes that were not flushed yet.
+    #[must_use]
+    pub fn unflushed_bytes(&self) -> u64 {
+        self.state.lock().unflushed.iter().map(|r| r.length).sum()
+    }
+
+    /// What a flush would take now; `None` if nothing durable is un-flushed.
+    #[must_use]
+    pub fn plan_flush(&self, now_ms: i64, expiration_ms: i64) -> Option<FlushPlan> {
+        let state = self.state.lock();
+        let (base_offset, next_offset) = (state.flushed_end, state.high_watermark);
+        if base_offset >= next_offset {
+            return None;
+        }
+        let mut producers = state.flushed_producers.clone();
+        for batch in state.unflushed_batches.iter().take_while(|b| b.last_offset < next_offset) {
+            producers.append(*batch, None);
+        }
+        producers.expire(now_ms, expiration_ms);
+        Some(FlushPlan {
+            base_offset,
+            next_offset,
+            cached: state.cache.read(base_offset, next_offset, usize::MAX, true),
+            slots: state.unflushed.iter().copied().collect(),
+            producers,
+        })
+    }
+
+    /// Takes note that the metadata accepted everything below `next_offset`, which was read as
+    /// committed.
+    pub fn flushed(&self, next_offset: i64) {
+        let mut state = self.state.lock();
+        debug_assert!(next_offset <= state.high_watermark, "only durable records are flushed");
+        if next_offset <= state.flushed_end {
+            return;
+        }
+        state.flushed_end = next_offset;
+        while state.unflushed.front().is_some_and(|r| r.next_offset <= next_offset) {
+            state.unflushed.pop_front();
+        }
+        while let Some(batch) = state.unflushed_batches.front().copied()
+            && batch.last_offset < next_offset
+        {
+            state.unflushed_batches.pop_front();
+            state.flushed_producers.append(batch, None);
+        }
+    }
+
+    /// Takes note of a log start read as committed; it never goes back.
+    pub fn set_log_start(&self, log_start: i64) {
+        let mut state = self.state.lock();
+        state.log_start = state.log_start.max(log_start);
+    }
+
+    /// Lets the cache go below `offset`, which must be durable; the bytes that were freed.
+    pub fn evict_below(&self, offset: i64) -> usize {
+        let mut state = self.state.lock();
+        let offset = offset.min(state.high_watermark);
+        state.cache.evict_below(offset)
+    }
+
+    /// Drops producers that were idle for `expiration_ms`.
+    pub fn expire_producers(&self, now_ms: i64, expiration_ms: i64) {
+        let mut state = self.state.lock();
+        state.producers.expire(now_ms, expiration_ms);
+        state.flushed_producers.expire(now_ms, expiration_ms);
+    }
+
+    /// The newest batch of each producer: what DescribeProducers shows.
+    #[must_use]
+    pub fn describe_producers(&self) -> Vec<ProducerBatch> {
+        self.state.lock().producers.newest().copied().collect()
+    }
+
+    /// Number of producers remembered.
+    #[must_use]
+    pub fn producer_count(&self) -> usize {
+        self.state.lock().producers.len()
+    }
+
+    /// Ends the log here: nothing is appended any more, waiting fetches are woken.
+    pub fn close(&self) {
+        let waiters = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            std::mem::take(&mut state.waiters)
+        };
+        waiters.iter().filter_map(Weak::upgrade).for_each(|w| w.notify_one());
+    }
+
+    /// True once [`Self::close`] was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    /// The chain this partition is pinned to.
+    #[must_use]
+    pub fn chain(&self) -> &ChainHandle {
+        &self.chain
+    }
+}
+
+impl State {
+    fn offsets(&self) -> Offsets {
+        Offsets {
+            log_start: self.log_start,
+            flushed_end: self.flushed_end,
+            high_watermark: self.high_watermark,
+            append_end: self.append_end,
+        }
+    }
+
+    /// A duplicate's answer, or `None` for a batch that comes next.
+    fn judge(&self, batch: &ProducerBatch) -> Result<Option<Appended>, AppendError> {
+        match self.producers.check(batch) {
+            Ok(Sequenced::Next) => Ok(None),
+            Ok(Sequenced::Duplicate { base_offset, timestamp, slot }) => Ok(Some(Appended {
+                base_offset,
+                next_offset: base_offset + (batch.last_offset - batch.base_offset) + 1,
+                slot,
+                timestamp_ms: timestamp,
+                log_start: self.log_start,
+            })),
+            Err(code) => Err(AppendError::new(
+                code,
+                format!(
+                    "producer {} at epoch {} sent sequence {} at offset {}: {code}",
+                    batch.producer_id, batch.producer_epoch, batch.first_sequence, self.append_end
+                ),
+            )),
+        }
+    }
+}
+
+fn slot_of(range: &Range) -> Option<SlotNumber> {
+    match range.place {
+        Place::Slot(at) => Some(at.slot),
+        Place::Segment(_) => None,
+    }
+}

@@ -1,0 +1,12 @@
+//! The owner's side of a partition: its rules, its producers, the end of its log in memory.
+
+pub mod cache;
+pub mod checkpoint;
+mod log;
+pub mod producers;
+mod rules;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use log::{Appended, FlushPlan, Found, LogStart, Offsets, PartitionLog};
+pub use rules::{AppendError, AppendRules};

@@ -1,0 +1,209 @@
+//! What a batch has to meet before it may join a partition's log, apart from its sequence.
+
+use kafka_protocol::ResponseError;
+use odradek_common::batch::{Batch, BatchError, TimestampType};
+use odradek_common::limits::DECOMPRESSED_BATCH_BYTES;
+use odradek_protocol::records::{self, Records};
+
+/// The topic settings that an append obeys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendRules {
+    /// `max.message.bytes`: largest batch, header included.
+    pub max_message_bytes: usize,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`.
+    pub before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`.
+    pub after_max_ms: i64,
+    /// True if `cleanup.policy` has `compact`: every record needs a key.
+    pub compacted: bool,
+}
+
+/// Why a batch is not appended: the code for the client and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct AppendError {
+    /// Kafka's code.
+    pub code: ResponseError,
+    /// What was wrong.
+    pub message: String,
+}
+
+impl AppendError {
+    /// An error with `code` and its sentence.
+    pub fn new(code: ResponseError, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl From<BatchError> for AppendError {
+    fn from(error: BatchError) -> Self {
+        let code = match error {
+            BatchError::Count { .. } | BatchError::Record { .. } | BatchError::Magic(_) => {
+                ResponseError::InvalidRecord
+            }
+            BatchError::Compression(_) => ResponseError::UnsupportedCompressionType,
+            BatchError::Crc { .. } | BatchError::Truncated { .. } | BatchError::Length(_) => {
+                ResponseError::CorruptMessage
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl AppendRules {
+    /// Checks a batch from a client and stamps it where the topic has log-append time. Done before
+    /// the partition's lock is taken: it reads every byte.
+    ///
+    /// # Errors
+    /// Kafka's code for the first thing that is wrong.
+    pub fn admit(&self, batch: &mut Batch, now_ms: i64) -> Result<(), AppendError> {
+        let size = batch.bytes.len();
+        if size > self.max_message_bytes {
+            return Err(AppendError::new(
+                ResponseError::MessageTooLarge,
+                format!(
+                    "the batch has {size} bytes, more than max.message.bytes={}",
+                    self.max_message_bytes
+                ),
+            ));
+        }
+        batch.verify()?;
+        let header = &batch.header;
+        if header.is_control() {
+            return Err(AppendError::new(
+                ResponseError::InvalidRecord,
+                "clients are not allowed to write control records",
+            ));
+        }
+        if header.is_transactional() {
+            return Err(AppendError::new(
+                ResponseError::InvalidTxnState,
+                "this release does not serve transactions",
+            ));
+        }
+        if header.has_producer() && (header.base_sequence < 0 || header.producer_epoch < 0) {
+            return Err(AppendError::new(
+                ResponseError::InvalidRecord,
+                "an idempotent batch needs a producer epoch and a sequence of at least 0",
+            ));
+        }
+        if self.compacted {
+            every_record_has_a_key(batch)?;
+        }
+        match self.timestamp_type {
+            TimestampType::LogAppendTime => {
+                let records = batch.records();
+                batch.header.set_log_append_time(now_ms, &records);
+            }
+            TimestampType::CreateTime => self.check_timestamps(batch, now_ms)?,
+        }
+        Ok(())
+    }
+
+    /// By the header alone: the base timestamp is that of the first record, the largest is stated.
+    /// Records before their first one in time are looked at only where the topic bounds the past.
+    fn check_timestamps(&self, batch: &Batch, now_ms: i64) -> Result<(), AppendError> {
+        let header = &batch.header;
+        if header.timestamp_type() == TimestampType::LogAppendTime {
+            return Err(AppendError::new(
+                ResponseError::InvalidTimestamp,
+                "a producer may not set the timestamp type LogAppendTime",
+            ));
+        }
+        let latest = now_ms.saturating_add(self.after_max_ms);
+        let earliest = now_ms.saturating_sub(self.before_max_ms);
+        let oldest = if self.before_max_ms < i64::MAX { oldest_timestamp(batch)? } else { i64::MAX };
+        if header.max_timestamp <= latest && oldest >= earliest {
+            return Ok(());
+        }
+        Err(AppendError::new(
+            ResponseError::InvalidTimestamp,
+            format!("timestamps must lie between {earliest} and {latest} on this topic"),
+        ))
+    }
+}
+
+fn every_record_has_a_key(batch: &Batch) -> Result<(), AppendError> {
+    for record in records_of(batch)? {
+        if record?.key.is_none() {
+            return Err(AppendError::new(
+                ResponseError::InvalidRecord,
+                "compacted topic cannot accept message without key",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn oldest_timestamp(batch: &Batch) -> Result<i64, AppendError> {
+    let mut oldest = batch.header.base_timestamp;
+    for record in records_of(batch)? {
+        oldest = oldest.min(record?.timestamp_ms);
+    }
+    Ok(oldest)
+}
+
+fn records_of(batch: &Batch) -> Result<Records, AppendError> {
+    records::decode(batch, DECOMPRESSED_BATCH_BYTES)
+        .map_err(|e| AppendError::new(ResponseError::CorruptMessage, e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::batch_of;
+    use super::*;
+
+    const RULES: AppendRules = AppendRules {
+        max_message_bytes: 1_000,
+        timestamp_type: TimestampType::CreateTime,
+        before_max_ms: i64::MAX,
+        after_max_ms: 3_600_000,
+        compacted: false,
+    };
+
+    fn code(rules: AppendRules, batch: &Batch, now_ms: i64) -> Option<ResponseError> {
+        rules.admit(&mut batch.clone(), now_ms).err().map(|e| e.code)
+    }
+
+    #[test]
+    fn size_and_time_are_bounded() {
+        let batch = batch_of(&[(Some("k"), "v")], 5_000);
+        assert_eq!(code(RULES, &batch, 5_000), None);
+        let small = AppendRules { max_message_bytes: 50, ..RULES };
+        assert_eq!(code(small, &batch, 5_000), Some(ResponseError::MessageTooLarge));
+        let late = AppendRules { after_max_ms: 10, ..RULES };
+        assert_eq!(code(late, &batch, 4_000), Some(ResponseError::InvalidTimestamp));
+        assert_eq!(code(late, &batch, 4_990), None);
+        let early = AppendRules { before_max_ms: 10, ..RULES };
+        assert_eq!(code(early, &batch, 6_000), Some(ResponseError::InvalidTimestamp));
+        assert_eq!(code(early, &batch, 5_010), None);
+    }
+
+    #[test]
+    fn compacted_topics_need_keys() {
+        let rules = AppendRules { compacted: true, ..RULES };
+        let batch = batch_of(&[(Some("k"), "v"), (None, "v")], 1);
+        assert_eq!(code(rules, &batch, 1), Some(ResponseError::InvalidRecord));
+        assert_eq!(code(RULES, &batch, 1), None);
+    }
+
+    #[test]
+    fn log_append_time_is_stamped() {
+        let rules = AppendRules { timestamp_type: TimestampType::LogAppendTime, ..RULES };
+        let mut batch = batch_of(&[(None, "v")], 1);
+        rules.admit(&mut batch, 77).unwrap();
+        assert_eq!(batch.header.max_timestamp, 77);
+        assert_eq!(batch.header.timestamp_type(), TimestampType::LogAppendTime);
+    }
+
+    #[test]
+    fn a_flipped_bit_is_a_corrupt_message() {
+        let mut batch = batch_of(&[(None, "v")], 1);
+        let mut bytes = batch.bytes.to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        batch.bytes = bytes.into();
+        assert_eq!(code(RULES, &batch, 1), Some(ResponseError::CorruptMessage));
+    }
+}

@@ -1,0 +1,162 @@
+//! Budgets of bytes that all connections share. None of them ever waits for another, so a full one
+//! slows or ends who fills it and nobody else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes held by requests that are half read or not yet answered.
+#[derive(Clone, Debug)]
+pub struct RequestBudget {
+    used: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// What one connection holds of a [`RequestBudget`]; given back when dropped.
+#[derive(Debug)]
+pub struct RequestLease {
+    budget: RequestBudget,
+    bytes: usize,
+}
+
+impl RequestBudget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { used: Arc::default(), limit }
+    }
+
+    /// A lease of nothing yet.
+    #[must_use]
+    pub fn lease(&self) -> RequestLease {
+        RequestLease { budget: self.clone(), bytes: 0 }
+    }
+
+    /// Bytes leased now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// How much of the budget is in use, from 0 to 1 and beyond.
+    #[must_use]
+    pub fn pressure(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+        let ratio = self.used() as f64 / self.limit as f64;
+        ratio
+    }
+}
+
+impl RequestLease {
+    /// Sets what is held to `bytes`. Growth is refused when the budget is used up: false then,
+    /// and what was held stays held.
+    #[must_use]
+    pub fn resize(&mut self, bytes: usize) -> bool {
+        let used = &self.budget.used;
+        if bytes <= self.bytes {
+            used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+            self.bytes = bytes;
+            return true;
+        }
+        let more = bytes - self.bytes;
+        let limit = self.budget.limit;
+        let fits = |now: usize| now.checked_add(more).filter(|sum| *sum <= limit);
+        let grown = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        if grown {
+            self.bytes = bytes;
+        }
+        grown
+    }
+}
+
+impl Drop for RequestLease {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of answers to fetches that are on their way out. A fetch gets less when much is under
+/// way, down to the one batch that it always gets.
+#[derive(Clone, Debug)]
+pub struct AnswerBudget {
+    used: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// What an answer may hold; given back when dropped.
+#[derive(Debug)]
+pub struct AnswerGrant {
+    used: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl AnswerBudget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { used: Arc::default(), limit }
+    }
+
+    /// Grants up to `asked` bytes, at most a quarter of what is left.
+    #[must_use]
+    pub fn grant(&self, asked: usize) -> AnswerGrant {
+        let left = self.limit.saturating_sub(self.used.load(Ordering::Relaxed));
+        let bytes = asked.min(left / 4);
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        AnswerGrant { used: self.used.clone(), bytes }
+    }
+
+    /// Bytes granted now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+impl AnswerGrant {
+    /// How many bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Gives back all but what the answer turned out to hold.
+    pub fn shrink(&mut self, bytes: usize) {
+        if bytes < self.bytes {
+            self.used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for AnswerGrant {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_share_and_give_back() {
+        let budget = RequestBudget::new(100);
+        let (mut a, mut b) = (budget.lease(), budget.lease());
+        assert!(a.resize(60) && !b.resize(41) && b.resize(40));
+        assert!(a.resize(10) && b.resize(90));
+        drop(b);
+        assert_eq!(budget.used(), 10);
+    }
+
+    #[test]
+    fn grants_shrink_as_the_budget_fills() {
+        let budget = AnswerBudget::new(100);
+        let mut first = budget.grant(50);
+        assert_eq!(first.bytes(), 25);
+        assert_eq!(budget.grant(50).bytes(), 18);
+        first.shrink(5);
+        assert_eq!(budget.used(), 5);
+        drop(first);
+        assert_eq!(budget.used(), 0);
+    }
+}

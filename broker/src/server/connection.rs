@@ -1,0 +1,226 @@
+//! One connection: a reader that takes requests in order, a writer that answers in order. A request
+//! is taken up as soon as the one before has fixed its place; only answers wait (pipelining).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use odradek_protocol::frame::{FrameError, FrameReader};
+use kafka_protocol::messages::ApiKey;
+use odradek_protocol::request::{self, DecodeError};
+use odradek_protocol::response;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::budget::RequestLease;
+use super::chunks::Chunks;
+use crate::core::Core;
+use crate::handlers::{self, Answer, Body, Context};
+use crate::metric_names;
+
+/// A peer that sends nothing in the middle of a frame, or reads nothing of an answer, is given up
+/// after this; sooner when memory is short.
+const STALL: Duration = Duration::from_secs(30);
+const STALL_UNDER_PRESSURE: Duration = Duration::from_secs(2);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("closed by the peer")]
+    ByPeer,
+    #[error("idle for connections.max.idle.ms")]
+    Idle,
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    #[error("the peer stalled in the middle of a request")]
+    Stalled,
+    #[error("requests of all connections together hold too much memory")]
+    NoMemory,
+    #[error("an error of a request that wants no answer")]
+    Unanswered,
+    #[error("the writer ended")]
+    Writer,
+}
+
+/// One request's place in the line of answers.
+struct Due {
+    context: Context,
+    answer: Answer,
+    since: Instant,
+    /// What the request holds in memory until it is answered.
+    _lease: RequestLease,
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, listener: Arc<str>) {
+    let (read, write) = stream.into_split();
+    let (due, queue) = mpsc::channel(odradek_common::limits::CONNECTION_IN_FLIGHT);
+    let writer = tokio::spawn(write_answers(core.clone(), write, queue));
+    let abort = writer.abort_handle();
+    let mut reader = Reader {
+        core,
+        stream: read,
+        frames: FrameReader::new(0),
+        peer,
+        listener,
+        due,
+        last_request: Instant::now(),
+    };
+    let ended = reader.run().await;
+    match &ended {
+        Ended::ByPeer | Ended::Idle | Ended::Writer => debug!(%peer, reason = %ended, "connection ended"),
+        Ended::Io(_) => debug!(%peer, reason = %ended, "connection lost"),
+        _ => info!(%peer, reason = %ended, "connection closed"),
+    }
+    if matches!(ended, Ended::Decode(_)) {
+        // What was asked before the malformed request is still answered, within the stall limit.
+        drop(reader);
+        let _ = tokio::time::timeout(STALL_UNDER_PRESSURE, writer).await;
+    }
+    abort.abort();
+}
+
+struct Reader {
+    core: Arc<Core>,
+    stream: OwnedReadHalf,
+    frames: FrameReader,
+    peer: SocketAddr,
+    listener: Arc<str>,
+    due: mpsc::Sender<Due>,
+    last_request: Instant,
+}
+
+impl Reader {
+    async fn run(&mut self) -> Ended {
+        self.frames.set_cap_bytes(self.core.limits.frame_bytes_max);
+        loop {
+            if let Err(ended) = self.step().await {
+                return ended;
+            }
+        }
+    }
+
+    /// Reads once and takes up every request that is complete then.
+    async fn step(&mut self) -> Result<(), Ended> {
+        let mut lease = self.core.request_bytes.lease();
+        loop {
+            while let Some(frame) = self.frames.next_frame()? {
+                let mut held = self.core.request_bytes.lease();
+                if !lease.resize(0) || !held.resize(frame.len()) {
+                    return Err(Ended::NoMemory);
+                }
+                self.last_request = Instant::now();
+                self.take_up(frame, held).await?;
+            }
+            let held = self.frames.held_bytes() + self.frames.growth_bytes();
+            if !self.frames.is_between_frames() && !lease.resize(held) {
+                return Err(Ended::NoMemory);
+            }
+            self.read_some().await?;
+            if self.frames.is_between_frames() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn read_some(&mut self) -> Result<(), Ended> {
+        let between = self.frames.is_between_frames();
+        let idle = self.core.limits.connection_idle_max;
+        let wait = if between { idle } else { stall(&self.core) };
+        loop {
+            let mut space = self.frames.space();
+            match tokio::time::timeout(wait, self.stream.read_buf(&mut space)).await {
+                Ok(Ok(0)) => return Err(Ended::ByPeer),
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) if !between => return Err(Ended::Stalled),
+                // A client that waits for an answer is not idle.
+                Err(_) if self.due.capacity() < self.due.max_capacity() => {}
+                Err(_) => return Err(Ended::Idle),
+            }
+        }
+    }
+
+    async fn take_up(&mut self, frame: Bytes, lease: RequestLease) -> Result<(), Ended> {
+        let since = Instant::now();
+        let request = match request::decode(frame) {
+            Ok(request) => request,
+            Err(DecodeError::UnsupportedVersion {
+                api: ApiKey::ApiVersions,
+                correlation_id,
+                ..
+            }) => {
+                let context = Context::of_api_versions(correlation_id, self.peer, &self.listener);
+                let frame = response::unsupported_api_versions(correlation_id);
+                let answer = Answer::Ready(Body::Frame(frame));
+                let due = Due { context, answer, since, _lease: lease };
+                return self.due.send(due).await.map_err(|_| Ended::Writer);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let context = Context::of(&request.header, self.peer, &self.listener);
+        // The place in the line comes first: when it is full, reading stops, and TCP tells the
+        // client so.
+        let place = self.due.reserve().await.map_err(|_| Ended::Writer)?;
+        let answer = handlers::handle(&self.core, &context, request.body).await;
+        match answer {
+            Answer::Nothing => Ok(()),
+            Answer::Close => Err(Ended::Unanswered),
+            answer => {
+                place.send(Due { context, answer, since, _lease: lease });
+                Ok(())
+            }
+        }
+    }
+}
+
+fn stall(core: &Core) -> Duration {
+    if core.request_bytes.pressure() > 0.5 { STALL_UNDER_PRESSURE } else { STALL }
+}
+
+async fn write_answers(core: Arc<Core>, mut stream: OwnedWriteHalf, mut queue: mpsc::Receiver<Due>) {
+    while let Some(due) = queue.recv().await {
+        let Due { context, answer, since, _lease } = due;
+        let body = match answer {
+            Answer::Ready(body) => body,
+            Answer::Later(body) => body.await,
+            Answer::Nothing | Answer::Close => continue,
+        };
+        metric_names::count_request(&context, &body, since.elapsed());
+        match body.encode(&context) {
+            Ok(chunks) => {
+                if let Err(error) = write(&core, &mut stream, chunks).await {
+                    debug!(peer = %context.peer, %error, "could not write an answer");
+                    return;
+                }
+            }
+            Err(error) => {
+                warn!(peer = %context.peer, api = ?context.api, version = context.version, %error,
+                    "could not encode an answer; the connection is closed");
+                return;
+            }
+        }
+    }
+}
+
+/// Writes one answer; a peer that takes nothing of it for the stall limit is given up.
+async fn write(core: &Core, stream: &mut OwnedWriteHalf, chunks: Vec<Bytes>) -> std::io::Result<()> {
+    let mut chunks: Chunks = chunks.into_iter().collect();
+    while bytes::Buf::has_remaining(&chunks) {
+        let written = tokio::time::timeout(stall(core), stream.write_buf(&mut chunks)).await;
+        if written.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?? == 0 {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
+    }
+    Ok(())
+}
+

@@ -1,0 +1,166 @@
+//! Listening sockets: bound before the broker registers, served once it is ready.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::connection;
+use crate::core::Core;
+
+const BACKLOG: i32 = 4096;
+/// Pause after an accept that failed for want of something (file descriptors), which would fail
+/// again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener's sockets: one for each address that its host resolves to.
+#[derive(Debug)]
+pub struct Bound {
+    /// The listener's name.
+    pub name: Arc<str>,
+    /// Its sockets; all have the same port.
+    pub sockets: Vec<TcpListener>,
+    /// The port, as the system chose it where 0 was asked for.
+    pub port: u16,
+}
+
+/// Binds `host:port`; an empty host stands for all addresses. `localhost` gets both families,
+/// where there are two.
+///
+/// # Errors
+/// If the host does not resolve or an address cannot be bound.
+pub async fn bind(name: &str, host: &str, port: u16) -> std::io::Result<Bound> {
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in tokio::net::lookup_host((host, port)).await? {
+        if !addresses.contains(&address.ip()) {
+            addresses.push(address.ip());
+        }
+    }
+    let mut sockets = Vec::new();
+    let mut port = port;
+    let mut failed = None;
+    for address in addresses {
+        match socket(SocketAddr::new(address, port)) {
+            Ok(socket) => {
+                port = socket.local_addr()?.port();
+                sockets.push(socket);
+            }
+            // A machine may resolve an address family that it does not have.
+            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
+                failed = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match (sockets.is_empty(), failed) {
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(std::io::ErrorKind::AddrNotAvailable.into()),
+        (false, _) => Ok(Bound { name: name.into(), sockets, port }),
+    }
+}
+
+fn socket(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Counts connections, in all and by address.
+#[derive(Debug, Default)]
+pub struct Connections {
+    open: Mutex<(usize, HashMap<IpAddr, usize>)>,
+}
+
+impl Connections {
+    /// Connections open now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.lock().0
+    }
+
+    fn admit(self: &Arc<Self>, ip: IpAddr, most: usize, most_of_ip: usize) -> Option<Admitted> {
+        let mut open = self.open.lock();
+        let of_ip = open.1.get(&ip).copied().unwrap_or(0);
+        if open.0 >= most || of_ip >= most_of_ip {
+            return None;
+        }
+        open.0 += 1;
+        open.1.insert(ip, of_ip + 1);
+        Some(Admitted { connections: self.clone(), ip })
+    }
+}
+
+struct Admitted {
+    connections: Arc<Connections>,
+    ip: IpAddr,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut open = self.connections.open.lock();
+        open.0 -= 1;
+        if let Some(of_ip) = open.1.get_mut(&self.ip) {
+            *of_ip -= 1;
+            if *of_ip == 0 {
+                open.1.remove(&self.ip);
+            }
+        }
+    }
+}
+
+impl Bound {
+    /// Accepts connections until `shutdown`; each is a task of `tasks`.
+    pub fn serve(self, core: &Arc<Core>, tasks: &TaskTracker, shutdown: &CancellationToken) {
+        for socket in self.sockets {
+            let (core, name) = (core.clone(), self.name.clone());
+            let (tasks, shutdown) = (tasks.clone(), shutdown.clone());
+            tasks.clone().spawn(async move {
+                let _ = shutdown.run_until_cancelled(accept(core, socket, name, tasks)).await;
+            });
+        }
+    }
+}
+
+async fn accept(core: Arc<Core>, socket: TcpListener, name: Arc<str>, tasks: TaskTracker) {
+    loop {
+        match socket.accept().await {
+            Ok((stream, peer)) => take(&core, stream, peer, &name, &tasks),
+            Err(error) => {
+                warn!(listener = %name, %error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn take(core: &Arc<Core>, stream: TcpStream, peer: SocketAddr, name: &Arc<str>, tasks: &TaskTracker) {
+    let limits = &core.limits;
+    let admitted =
+        core.connections.admit(peer.ip(), limits.connections_max, limits.connections_per_ip_max);
+    let Some(admitted) = admitted else {
+        debug!(%peer, "too many connections; closed");
+        return;
+    };
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%peer, %error, "could not set TCP_NODELAY");
+    }
+    let (core, name) = (core.clone(), name.clone());
+    tasks.spawn(async move {
+        connection::serve(core, stream, peer, name).await;
+        drop(admitted);
+    });
+}

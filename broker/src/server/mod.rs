@@ -1,0 +1,8 @@
+//! The Kafka listeners and their connections.
+
+pub mod budget;
+mod chunks;
+mod connection;
+mod listener;
+
+pub use listener::{Bound, Connections, bind};

@@ -1,0 +1,239 @@
+//! Takeover (law 3.4): what a fenced incarnation left is sealed, its un-flushed slots are read, one
+//! index object names their ranges, and its partitions get their new owner. No data moves. Each
+//! step may be repeated, so a process that dies here is no different from one that died before.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use odradek_common::ids::{ChainId, TopicPartition};
+use odradek_common::limits::COMMAND_RANGES;
+use odradek_metadata::image::{Partition, Registration};
+use odradek_metadata::{
+    Command, Image, Incarnation, Metadata, Outcome, ProposeError, TakeOver, TakenPartition,
+};
+use odradek_storage::attempt::Attempt;
+use odradek_storage::catalog::Catalog;
+use odradek_storage::flush::{self, FlushError, SlotPart};
+use odradek_storage::names::{ChainRef, ObjectName};
+use odradek_storage::range::Range;
+use odradek_storage::wal::{ProducerBatch, RecoverError, Recovered, Wal};
+use tracing::{error, info, warn};
+
+use crate::partition::checkpoint::{self, CheckpointError};
+use crate::partition::producers::Producers;
+use crate::reading::{self, RangesError};
+
+/// Why a takeover did not succeed; it may be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeoverError {
+    /// A chain could not be sealed or read.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The flushed part of a log cannot be found.
+    #[error(transparent)]
+    Ranges(#[from] RangesError),
+    /// A producer checkpoint cannot be read.
+    #[error("partition {partition}: {source}")]
+    Checkpoint {
+        /// Of this partition.
+        partition: TopicPartition,
+        /// Why.
+        source: CheckpointError,
+    },
+    /// The index object could not be written.
+    #[error(transparent)]
+    Write(#[from] FlushError),
+    /// The metadata refused or did not answer.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+}
+
+/// What a takeover works with.
+pub struct Takeover<'a> {
+    /// The metadata.
+    pub metadata: &'a Metadata,
+    /// What lies where in the bucket.
+    pub catalog: &'a Catalog,
+    /// The write-ahead logs, by the chain's kind.
+    pub wal_of: &'a (dyn Fn(&Registration) -> Arc<dyn Wal> + Sync),
+    /// Begins an attempt with a birth mark.
+    pub attempt: &'a (dyn Fn(u64) -> Attempt + Sync),
+    /// Who takes the partitions.
+    pub to: Incarnation,
+}
+
+/// What a fenced incarnation's chains hold of one partition, and of nothing that was flushed.
+#[derive(Debug, Default)]
+struct Left {
+    ranges: Vec<Range>,
+    batches: Vec<ProducerBatch>,
+}
+
+impl Takeover<'_> {
+    /// Takes over every incarnation that is fenced and not recovered, the oldest first.
+    ///
+    /// # Errors
+    /// The first thing that went wrong.
+    pub async fn all(&self) -> Result<(), TakeoverError> {
+        loop {
+            let image = self.metadata.image();
+            let next = image.registrations().find(|r| !r.is_live() && !r.recovered).cloned();
+            let Some(from) = next else { return Ok(()) };
+            if !self.one(&from).await? {
+                // What is left is offline until an operator has looked; the others go on.
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes over one incarnation; false if partitions had to be left because a slot of theirs
+    /// cannot be read (law 3.5).
+    async fn one(&self, from: &Registration) -> Result<bool, TakeoverError> {
+        let fence = from.fenced_at.unwrap_or(0);
+        let (mut left, mut lost) = (HashMap::new(), Lost::default());
+        for chain in 0..from.chains() {
+            let chain = ChainId(chain);
+            let of = ChainRef {
+                broker: from.incarnation.broker,
+                epoch: from.incarnation.epoch,
+                chain,
+            };
+            let trim_point = from.trim_point(chain).unwrap_or(odradek_common::ids::SlotNumber(0));
+            let wal = (self.wal_of)(from);
+            let recovered = wal.recover(of, trim_point, from.window, fence).await?;
+            lost.note(chain, &recovered);
+            gather(recovered, &mut left);
+        }
+        let mark = self.metadata.applied_index();
+        let image = self.metadata.image();
+        let owned: Vec<(TopicPartition, Partition)> =
+            image.owned_by(from.incarnation).map(|(at, p)| (at, p.clone())).collect();
+        let (mut parts, mut items) = (Vec::new(), Vec::new());
+        let mut offline = 0;
+        for (at, partition) in owned {
+            if lost.holds(at, partition.chain) {
+                error!(%at, from = %from.incarnation, "a slot of this partition cannot be read; it stays offline");
+                offline += 1;
+                continue;
+            }
+            let left = left.remove(&at).unwrap_or_default();
+            let (item, part) = self.plan(&image, at, &partition, left).await?;
+            items.push(item);
+            parts.extend(part);
+        }
+        let unflushed = parts.len();
+        let index_object = match parts.is_empty() {
+            true => None,
+            false => Some(flush::index_slots(&(self.attempt)(mark), parts).await?.index_object),
+        };
+        self.commit(from.incarnation, mark, index_object, items).await?;
+        if offline > 0 {
+            return Ok(false);
+        }
+        self.metadata.propose(Command::MarkRecovered(from.incarnation)).await?;
+        info!(from = %from.incarnation, unflushed, "taken over");
+        Ok(true)
+    }
+
+    /// What is taken of one partition: its un-flushed ranges from the flushed end on, and the
+    /// producers as they stood at their end.
+    async fn plan(
+        &self,
+        image: &Image,
+        at: TopicPartition,
+        partition: &Partition,
+        mut left: Left,
+    ) -> Result<(TakenPartition, Option<SlotPart>), TakeoverError> {
+        let base = partition.flushed_end;
+        left.ranges.retain(|r| r.next_offset > base && r.leader_epoch == partition.leader_epoch);
+        left.ranges.sort_by_key(|r| r.base_offset);
+        let mut item = TakenPartition {
+            partition: at,
+            leader_epoch: partition.leader_epoch,
+            flushed_end: base,
+            end: base,
+        };
+        let Some(last) = left.ranges.last() else { return Ok((item, None)) };
+        item.end = last.next_offset;
+        let flushed = reading::flushed_ranges(self.catalog, image, at).await?;
+        let broken = |source| TakeoverError::Checkpoint { partition: at, source };
+        let mut producers: Producers = checkpoint::decode(flushed.checkpoint()).map_err(broken)?;
+        left.batches.sort_by_key(|b| b.base_offset);
+        for batch in left.batches.iter().filter(|b| b.base_offset >= base) {
+            producers.append(*batch, None);
+        }
+        let part = SlotPart {
+            partition: at,
+            group: partition.group,
+            leader_epoch: partition.leader_epoch,
+            ranges: left.ranges,
+            checkpoint: Bytes::from(checkpoint::encode(&producers)),
+        };
+        Ok((item, Some(part)))
+    }
+
+    async fn commit(
+        &self,
+        from: Incarnation,
+        mark: u64,
+        index_object: Option<ObjectName>,
+        items: Vec<TakenPartition>,
+    ) -> Result<(), TakeoverError> {
+        for items in items.chunks(COMMAND_RANGES) {
+            let command = Command::TakeOver(TakeOver {
+                mark,
+                from,
+                to: self.to,
+                index_object: index_object.map(|name| name.to_string()),
+                items: items.to_vec(),
+            });
+            let Outcome::TakenOver(results) = self.metadata.propose(command).await? else {
+                continue;
+            };
+            for (item, result) in items.iter().zip(results) {
+                if let Err(refusal) = result {
+                    warn!(partition = %item.partition, %refusal, "a takeover was refused");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn gather(recovered: Recovered, left: &mut HashMap<TopicPartition, Left>) {
+    for slot in recovered.slots {
+        for landed in slot.ranges {
+            left.entry(landed.partition).or_default().ranges.push(landed.range);
+        }
+        for producers in slot.producers {
+            let batches = &mut left.entry(producers.partition).or_default().batches;
+            batches.extend(producers.batches);
+        }
+    }
+}
+
+/// The partitions that a slot which cannot be read may hold.
+#[derive(Debug, Default)]
+struct Lost {
+    partitions: HashSet<TopicPartition>,
+    chains: HashSet<ChainId>,
+}
+
+impl Lost {
+    fn note(&mut self, chain: ChainId, recovered: &Recovered) {
+        for slot in &recovered.unreadable {
+            error!(slot = ?slot.slot, reason = %slot.reason, "a slot cannot be read");
+            match &slot.partitions {
+                Some(partitions) => self.partitions.extend(partitions),
+                None => {
+                    self.chains.insert(chain);
+                }
+            }
+        }
+    }
+
+    fn holds(&self, at: TopicPartition, chain: ChainId) -> bool {
+        self.partitions.contains(&at) || self.chains.contains(&chain)
+    }
+}
