@@ -182,3 +182,13 @@ pub const FILE_STORE_DELETES: usize = 10;
 pub const FILE_STORE_DIRS_KNOWN: usize = 10_000;
 /// Bytes that a store in a directory reads at a time.
 pub const FILE_READ_BYTES: u64 = 4 << 20;
+/// Index objects and manifests that are read at once.
+pub const LISTS_AT_ONCE: usize = 8;
+/// Objects that one request to delete names.
+pub const DELETE_CHUNK_OBJECTS: usize = 1000;
+/// Slots at once of which the collector reads whether they are seals.
+pub const SEAL_CHECKS_AT_ONCE: usize = 8;
+/// Seals that the collector remembers, so as not to read them again in every round.
+pub const KNOWN_SEALS: usize = 100_000;
+/// Unneeded objects of which the collector remembers since when they are.
+pub const UNNEEDED_REMEMBERED: usize = 100_000;

@@ -1,37 +1,29 @@
 //! The collector: deletes the objects born before a committed horizon to which nothing refers, and
 //! the slots that nobody needs. It never deletes a seal.
+//!
+//! Every round lists everything: a put may land, or an old object lose its last reference, after
+//! any listing.
 
-use std::collections::HashMap;
+mod references;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use object_store::ObjectStore;
-use odradek_common::ids::{SlotNumber, TopicPartition};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::{ObjectMeta, ObjectStore, path::Path};
+use odradek_common::limits;
+use tokio::time::Instant;
 
 use crate::catalog::{Catalog, CatalogError};
-use crate::names::{ChainRef, Names, ObjectName, SlotRef};
+use crate::metric_names;
+use crate::names::{Names, ObjectKind, ObjectName, SlotRef};
+use references::References;
 
-/// What a copy of the metadata says about a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChainState {
-    /// Where recovery would start: slots below are not needed for it.
-    pub trim_point: SlotNumber,
-    /// True if the epoch is recovered: none of its slots is needed for recovery.
-    pub recovered: bool,
-}
-
-/// What the newest copy of the metadata in the bucket refers to. It must contain the horizon
-/// (law 4.5): with an older one an object could be deleted that was committed since.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roots {
-    /// The live index objects, each with the accepted partitions that were not deleted since.
-    pub index_objects: Vec<(ObjectName, Vec<TopicPartition>)>,
-    /// The manifests of all groups.
-    pub manifests: Vec<ObjectName>,
-    /// Every chain that was ever registered. Slots of a chain that is not here stay.
-    pub chains: HashMap<ChainRef, ChainState>,
-}
+pub use references::{ChainState, Roots};
 
 /// Tells a seal from a slot.
 #[async_trait]
@@ -79,14 +71,14 @@ pub enum CollectError {
     #[error("could not list {folder}: {source}")]
     List {
         /// What was listed.
-        folder: String,
+        folder: Path,
         /// What the store said.
         source: object_store::Error,
     },
 }
 
-/// The collector. It remembers since when nothing refers to what it has not deleted yet; that
-/// memory only delays deletions, so that losing it is harmless.
+/// The collector. It remembers since when nothing refers to what it has not deleted yet, and the
+/// seals it has met; that memory saves time and reads, so that losing it is harmless.
 #[derive(Debug)]
 pub struct Collector {
     store: Arc<dyn ObjectStore>,
@@ -94,6 +86,32 @@ pub struct Collector {
     catalog: Arc<Catalog>,
     seals: Arc<dyn SealCheck>,
     grace: Duration,
+    unneeded_since: HashMap<Unneeded, Instant>,
+    known_seals: HashSet<SlotRef>,
+}
+
+/// Something to which nothing refers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Unneeded {
+    Object(ObjectName),
+    Slot(SlotRef),
+}
+
+/// An unneeded object whose grace is over.
+#[derive(Debug)]
+struct Doomed {
+    what: Unneeded,
+    path: Path,
+    size: u64,
+}
+
+/// A round that is under way.
+struct Round<'a> {
+    roots: &'a Roots,
+    references: References,
+    now: Instant,
+    unneeded_since: HashMap<Unneeded, Instant>,
+    collected: Collected,
 }
 
 impl Collector {
@@ -107,20 +125,154 @@ impl Collector {
         seals: Arc<dyn SealCheck>,
         grace: Duration,
     ) -> Self {
-        Self { store, names, catalog, seals, grace }
+        let (unneeded_since, known_seals) = (HashMap::new(), HashSet::new());
+        Self { store, names, catalog, seals, grace, unneeded_since, known_seals }
     }
 
-    /// Lists everything and deletes what was born before `horizon`, a committed one, and is not
-    /// referred to by `roots`, a copy of the metadata that contains it.
+    /// Lists everything and deletes what was born before the horizon of `roots` and is not
+    /// referred to by them, and the slots that they say nobody needs.
     ///
     /// # Errors
     /// A listing broke off, or what `roots` refers to could not be read.
-    pub async fn collect(
-        &mut self,
-        horizon: u64,
-        roots: &Roots,
-    ) -> Result<Collected, CollectError> {
-        let _ = (&self.store, &self.names, &self.catalog, &self.seals, self.grace, horizon, roots);
-        unreachable!("skeleton")
+    pub async fn collect(&mut self, roots: &Roots) -> Result<Collected, CollectError> {
+        let mut round = Round {
+            roots,
+            references: References::read(&self.catalog, roots).await?,
+            now: Instant::now(),
+            unneeded_since: HashMap::new(),
+            collected: Collected::default(),
+        };
+        let folders = ObjectKind::ALL.map(|kind| self.names.folder(kind));
+        let mut swept = Ok(());
+        for folder in folders.into_iter().chain([self.names.wal()]) {
+            swept = swept.and(self.sweep(&folder, &mut round).await);
+        }
+        self.unneeded_since = round.unneeded_since;
+        count(&round.collected);
+        swept.map(|()| round.collected)
     }
+
+    async fn sweep(&mut self, folder: &Path, round: &mut Round<'_>) -> Result<(), CollectError> {
+        let failed = |source| CollectError::List { folder: folder.clone(), source };
+        let mut listing = self.store.list(Some(folder));
+        let mut doomed = Vec::new();
+        while let Some(meta) = listing.try_next().await.map_err(failed)? {
+            round.collected.listed += 1;
+            doomed.extend(self.judge(meta, round));
+            if doomed.len() >= limits::DELETE_CHUNK_OBJECTS {
+                self.delete(std::mem::take(&mut doomed), round).await;
+            }
+        }
+        self.delete(doomed, round).await;
+        Ok(())
+    }
+
+    /// What is listed, if it is to be deleted in this round.
+    fn judge(&self, meta: ObjectMeta, round: &mut Round<'_>) -> Option<Doomed> {
+        let what = if let Some(name) = self.names.parse_object(&meta.location) {
+            if name.mark >= round.roots.horizon || round.references.has(&name) {
+                return None;
+            }
+            Unneeded::Object(name)
+        } else if let Some(at) = self.names.parse_slot(&meta.location) {
+            let chain = round.roots.chains.get(&at.chain)?;
+            let needed_for_recovery = !chain.recovered && at.slot >= chain.trim_point;
+            if needed_for_recovery || round.references.has_slot(&at) {
+                return None;
+            }
+            if self.known_seals.contains(&at) {
+                round.collected.seals += 1;
+                return None;
+            }
+            Unneeded::Slot(at)
+        } else {
+            round.collected.foreign += 1;
+            return None;
+        };
+        let since = self.unneeded_since.get(&what).copied().unwrap_or(round.now);
+        if round.now.duration_since(since) < self.grace {
+            round.collected.in_grace += 1;
+            round.remember(what, since);
+            return None;
+        }
+        Some(Doomed { what, path: meta.location, size: meta.size })
+    }
+
+    async fn delete(&mut self, doomed: Vec<Doomed>, round: &mut Round<'_>) {
+        let doomed = self.spare_seals(doomed, round).await;
+        let by_path: HashMap<Path, (Unneeded, u64)> =
+            doomed.iter().map(|doomed| (doomed.path.clone(), (doomed.what, doomed.size))).collect();
+        let paths = doomed.into_iter().map(|doomed| Ok(doomed.path));
+        let mut deleted = self.store.delete_stream(stream::iter(paths).boxed());
+        while let Some(result) = deleted.next().await {
+            match result {
+                Ok(path) => round.deleted(by_path.get(&path)),
+                // Somebody else was faster.
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "could not delete what nothing refers to");
+                    round.collected.failed += 1;
+                }
+            }
+        }
+    }
+
+    /// Leaves out seals, and what could not be looked at.
+    async fn spare_seals(&mut self, doomed: Vec<Doomed>, round: &mut Round<'_>) -> Vec<Doomed> {
+        let seals = &self.seals;
+        let looks = stream::iter(doomed)
+            .map(|doomed| async move {
+                let is_seal = match doomed.what {
+                    Unneeded::Object(_) => Ok(false),
+                    Unneeded::Slot(at) => seals.is_seal(at, doomed.size).await,
+                };
+                (doomed, is_seal)
+            })
+            .buffered(limits::SEAL_CHECKS_AT_ONCE);
+        let looked: Vec<_> = looks.collect().await;
+        let mut spared = Vec::with_capacity(looked.len());
+        for (doomed, is_seal) in looked {
+            match (doomed.what, is_seal) {
+                (_, Ok(false)) => spared.push(doomed),
+                (Unneeded::Slot(at), Ok(true)) => {
+                    round.collected.seals += 1;
+                    if self.known_seals.len() < limits::KNOWN_SEALS {
+                        self.known_seals.insert(at);
+                    }
+                }
+                (Unneeded::Object(_), Ok(true)) => {}
+                (_, Err(error)) => {
+                    let path = &doomed.path;
+                    tracing::warn!(%path, %error, "could not look whether this is a seal");
+                    round.collected.failed += 1;
+                }
+            }
+        }
+        spared
+    }
+}
+
+impl Round<'_> {
+    /// Remembers since when something is not needed; what does not fit begins its grace later.
+    fn remember(&mut self, what: Unneeded, since: Instant) {
+        if self.unneeded_since.len() < limits::UNNEEDED_REMEMBERED {
+            self.unneeded_since.insert(what, since);
+        }
+    }
+
+    fn deleted(&mut self, known: Option<&(Unneeded, u64)>) {
+        let Some((what, size)) = known else { return };
+        match what {
+            Unneeded::Object(_) => self.collected.objects_deleted += 1,
+            Unneeded::Slot(_) => self.collected.slots_deleted += 1,
+        }
+        self.collected.bytes_deleted += size;
+    }
+}
+
+fn count(collected: &Collected) {
+    metrics::counter!(metric_names::COLLECTOR_OBJECTS_DELETED).increment(collected.objects_deleted);
+    metrics::counter!(metric_names::COLLECTOR_SLOTS_DELETED).increment(collected.slots_deleted);
+    metrics::counter!(metric_names::COLLECTOR_BYTES_DELETED).increment(collected.bytes_deleted);
+    metrics::counter!(metric_names::COLLECTOR_FAILED).increment(collected.failed);
 }

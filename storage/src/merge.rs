@@ -1,11 +1,16 @@
 //! Merge: what live index objects brought in of a partition group goes into a new manifest.
 
-use odradek_common::ids::{GroupId, TopicPartition};
+use std::collections::BTreeMap;
 
-use crate::attempt::Attempt;
+use bytes::Bytes;
+use odradek_common::ids::{GroupId, LeaderEpoch, TopicPartition};
+
+use crate::attempt::{Attempt, CreateError};
 use crate::catalog::{Catalog, CatalogError};
-use crate::flush::FlushError;
-use crate::names::ObjectName;
+use crate::manifest::{Manifest, ManifestEntry};
+use crate::names::{ObjectKind, ObjectName};
+use crate::range::{CoverageError, PartitionRanges, Place, Range};
+use crate::segment::{self, Input, Source, WriteError};
 
 /// What to merge, all of one image of the metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +36,47 @@ pub struct Merged {
     pub mark: u64,
 }
 
-/// Why nothing was merged.
+/// Why nothing was merged. What was written is left to the collector.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
     /// What is to be merged could not be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// Segments or the manifest could not be written.
+    /// What is to be merged is not what the plan says.
+    #[error("{name} is not what the plan takes it for: {what}")]
+    NotAsPlanned {
+        /// The manifest or index object.
+        name: ObjectName,
+        /// What is different.
+        what: &'static str,
+    },
+    /// The ranges do not make up the log.
+    #[error("manifest {manifest:?} and index objects {taken:?}: {source}")]
+    Coverage {
+        /// The manifest that was read.
+        manifest: Option<ObjectName>,
+        /// The index objects that were read.
+        taken: Vec<ObjectName>,
+        /// What is wrong.
+        source: CoverageError,
+    },
+    /// Ranges that lie in slots were not written into segments.
     #[error(transparent)]
-    Write(#[from] FlushError),
+    Segments(#[from] WriteError),
+    /// The manifest was not created.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+}
+
+/// What is known of one partition while it is merged.
+#[derive(Debug, Default)]
+struct Gathered {
+    /// The end of what is known, and the state of the producers there.
+    end: i64,
+    checkpoint: Bytes,
+    ranges: Vec<Range>,
+    /// The highest leader epoch that a batch may have.
+    leader_epoch: Option<LeaderEpoch>,
 }
 
 /// Writes a new manifest of `plan.group`: the old one with what `plan.taken` brought in; ranges
@@ -55,6 +92,121 @@ pub async fn write(
     plan: &MergePlan,
     log_start: &(dyn Fn(&TopicPartition) -> Option<i64> + Send + Sync),
 ) -> Result<Merged, MergeError> {
-    let _ = (attempt, catalog, plan, log_start(&plan.taken[0].1[0]));
-    unreachable!("skeleton")
+    let (version, mark) = (plan.version + 1, attempt.mark());
+    let mut entries = BTreeMap::new();
+    for (partition, gathered) in gather(catalog, plan).await? {
+        let Some(log_start) = log_start(&partition) else { continue };
+        let entry = settle(partition, log_start, gathered).map_err(|source| {
+            let taken = plan.taken.iter().map(|(name, _)| *name).collect();
+            MergeError::Coverage { manifest: plan.manifest, taken, source }
+        })?;
+        entries.insert(partition, entry);
+    }
+    if entries.is_empty() {
+        return Ok(Merged { manifest: None, version, mark });
+    }
+    let partitions = out_of_slots(attempt, plan.group, entries).await?;
+    let manifest = Manifest { group: plan.group, version, mark, partitions };
+    let name = attempt.fresh_name(ObjectKind::Manifest);
+    attempt.create(name, manifest.encode().into()).await?;
+    Ok(Merged { manifest: Some(name), version, mark })
+}
+
+/// What the old manifest and the taken index objects hold, by partition.
+async fn gather(
+    catalog: &Catalog,
+    plan: &MergePlan,
+) -> Result<BTreeMap<TopicPartition, Gathered>, MergeError> {
+    let mut gathered: BTreeMap<TopicPartition, Gathered> = BTreeMap::new();
+    if let Some(name) = plan.manifest {
+        let manifest = catalog.manifest(name).await?;
+        if manifest.group != plan.group || manifest.version != plan.version {
+            let what = "another group or version";
+            return Err(MergeError::NotAsPlanned { name, what });
+        }
+        for (partition, entry) in &manifest.partitions {
+            let known = gathered.entry(*partition).or_default();
+            known.add(entry.end, &entry.checkpoint, &entry.ranges);
+        }
+    }
+    for (name, partitions) in &plan.taken {
+        let index = catalog.index_object(*name).await?;
+        for partition in partitions {
+            let part = index
+                .part(partition)
+                .ok_or(CatalogError::NoSuchPart { name: *name, partition: *partition })?;
+            if part.group != plan.group {
+                let what = "a partition of another group";
+                return Err(MergeError::NotAsPlanned { name: *name, what });
+            }
+            let known = gathered.entry(*partition).or_default();
+            known.add(part.next_offset(), &part.checkpoint, &part.ranges);
+            known.leader_epoch = known.leader_epoch.max(Some(part.leader_epoch));
+        }
+    }
+    Ok(gathered)
+}
+
+impl Gathered {
+    fn add(&mut self, end: i64, checkpoint: &Bytes, ranges: &[Range]) {
+        self.ranges.extend(ranges);
+        if end >= self.end {
+            self.end = end;
+            self.checkpoint = checkpoint.clone();
+        }
+    }
+}
+
+/// A partition's entry, its ranges perhaps still in slots, and the highest leader epoch that a
+/// batch in a slot may have.
+type Settled = (ManifestEntry, Option<LeaderEpoch>);
+
+/// Drops what is below the log start and checks that nothing is missing or twice.
+fn settle(
+    partition: TopicPartition,
+    log_start: i64,
+    gathered: Gathered,
+) -> Result<Settled, CoverageError> {
+    let Gathered { end, checkpoint, ranges, leader_epoch } = gathered;
+    let ranges = PartitionRanges::new(partition, log_start, end, ranges, checkpoint.clone())?;
+    let ranges = ranges.ranges().to_vec();
+    Ok((ManifestEntry { end, ranges, checkpoint }, leader_epoch))
+}
+
+/// Writes into segments what lies in slots: manifests never refer to slots (law 4.2), which go
+/// when no live index object names them any more.
+async fn out_of_slots(
+    attempt: &Attempt,
+    group: GroupId,
+    entries: BTreeMap<TopicPartition, Settled>,
+) -> Result<BTreeMap<TopicPartition, ManifestEntry>, WriteError> {
+    let mut partitions = BTreeMap::new();
+    let mut inputs = Vec::new();
+    for (partition, (mut entry, leader_epoch)) in entries {
+        let (in_slots, in_segments): (Vec<Range>, Vec<Range>) =
+            entry.ranges.drain(..).partition(|range| matches!(range.place, Place::Slot(_)));
+        entry.ranges = in_segments;
+        partitions.insert(partition, entry);
+        let leader_epoch = leader_epoch.unwrap_or(LeaderEpoch(i32::MAX));
+        inputs.extend(in_slots.chunk_by(follows).map(|run| Input {
+            partition,
+            group,
+            leader_epoch,
+            base_offset: run.first().map_or(0, |range| range.base_offset),
+            next_offset: run.last().map_or(0, |range| range.next_offset),
+            source: Source::Slots(run.to_vec()),
+        }));
+    }
+    let whose: Vec<TopicPartition> = inputs.iter().map(|input| input.partition).collect();
+    for (partition, ranges) in whose.into_iter().zip(segment::write(attempt, inputs).await?) {
+        if let Some(entry) = partitions.get_mut(&partition) {
+            entry.ranges.extend(ranges);
+            entry.ranges.sort_by_key(|range| range.base_offset);
+        }
+    }
+    Ok(partitions)
+}
+
+fn follows(one: &Range, next: &Range) -> bool {
+    one.next_offset == next.base_offset
 }

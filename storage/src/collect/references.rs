@@ -1,0 +1,101 @@
+//! What a copy of the metadata refers to, directly and through index objects and manifests.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use odradek_common::ids::{SlotNumber, TopicPartition};
+use odradek_common::limits;
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::names::{ChainRef, ObjectName, SlotRef};
+use crate::range::{Place, Range};
+
+/// What a copy of the metadata says about a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainState {
+    /// Where recovery would start: slots below are not needed for it.
+    pub trim_point: SlotNumber,
+    /// True if the epoch is recovered: none of its slots is needed for recovery.
+    pub recovered: bool,
+}
+
+/// What the newest copy of the metadata *in the bucket* says (law 4.5). A newer one that is not
+/// there yet must not be used: a restore has only what is in the bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roots {
+    /// The horizon committed in that copy. As it is the copy's own, the copy contains it, and with
+    /// it everything older that will ever be referred to (law 4.4).
+    pub horizon: u64,
+    /// The live index objects, each with the accepted partitions that were not deleted since.
+    pub index_objects: Vec<(ObjectName, Vec<TopicPartition>)>,
+    /// The manifests of all groups.
+    pub manifests: Vec<ObjectName>,
+    /// Every chain that was ever registered. Slots of a chain that is not here stay.
+    pub chains: HashMap<ChainRef, ChainState>,
+}
+
+/// All that is referred to.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    objects: HashSet<ObjectName>,
+    slots: HashSet<SlotRef>,
+}
+
+impl References {
+    /// Follows `roots` through the lists that they name.
+    pub async fn read(catalog: &Catalog, roots: &Roots) -> Result<Self, CatalogError> {
+        let mut references = Self::default();
+        references.objects.extend(&roots.manifests);
+        references.objects.extend(roots.index_objects.iter().map(|(name, _)| *name));
+        let mut manifests = stream::iter(&roots.manifests)
+            .map(|name| catalog.manifest(*name))
+            .buffer_unordered(limits::LISTS_AT_ONCE);
+        while let Some(manifest) = manifests.try_next().await? {
+            for entry in manifest.partitions.values() {
+                references.add_segments(&entry.ranges);
+            }
+        }
+        let mut index_objects = stream::iter(&roots.index_objects)
+            .map(|(name, accepted)| async move {
+                catalog.index_object(*name).await.map(|index| (*name, accepted, index))
+            })
+            .buffer_unordered(limits::LISTS_AT_ONCE);
+        while let Some((name, accepted, index)) = index_objects.try_next().await? {
+            for partition in accepted {
+                let part = index.part(partition);
+                let partition = *partition;
+                let part = part.ok_or(CatalogError::NoSuchPart { name, partition })?;
+                references.add_segments(&part.ranges);
+            }
+            // Of slots all that it names, accepted or not: who reads a slot needs all of it.
+            for part in &index.parts {
+                references.add_slots(&part.ranges);
+            }
+        }
+        Ok(references)
+    }
+
+    /// True if something refers to the object.
+    pub fn has(&self, name: &ObjectName) -> bool {
+        self.objects.contains(name)
+    }
+
+    /// True if a live index object refers to the slot.
+    pub fn has_slot(&self, at: &SlotRef) -> bool {
+        self.slots.contains(at)
+    }
+
+    fn add_segments(&mut self, ranges: &[Range]) {
+        self.objects.extend(ranges.iter().filter_map(|range| match range.place {
+            Place::Segment(name) => Some(name),
+            Place::Slot(_) => None,
+        }));
+    }
+
+    fn add_slots(&mut self, ranges: &[Range]) {
+        self.slots.extend(ranges.iter().filter_map(|range| match range.place {
+            Place::Slot(at) => Some(at),
+            Place::Segment(_) => None,
+        }));
+    }
+}
