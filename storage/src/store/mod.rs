@@ -1,0 +1,3 @@
+//! Object stores: by URL, with retries, metrics and faults around them.
+
+pub mod file;
