@@ -16,3 +16,4 @@ pub mod reader;
 pub mod segment;
 pub mod slots;
 pub mod store;
+pub mod wal;

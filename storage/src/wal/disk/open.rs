@@ -1,0 +1,113 @@
+//! Opening the directory: every file is scanned, nothing is written over.
+
+use odradek_common::files::{DirEntry, OpenMode, SharedFiles};
+use odradek_common::random::SharedRandom;
+
+use super::index::{Index, LiveFile};
+use super::layout::{FileHeader, Frame, Role};
+use super::pool::{Current, Pool};
+use super::{DiskError, DiskOptions, scan};
+
+/// What a directory holds, and the file to go on with.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) index: Index,
+    pub(super) pool: Pool,
+    pub(super) current: Current,
+}
+
+/// One file and its frames.
+struct Scanned {
+    file: LiveFile,
+    generation: u64,
+    frames: Vec<Frame>,
+}
+
+/// Opens the directory, which nobody else may use. The log goes on in a file of its own: behind a
+/// torn slot nothing is ever written.
+pub(super) fn open(
+    options: DiskOptions,
+    files: SharedFiles,
+    random: SharedRandom,
+) -> Result<Opened, DiskError> {
+    let DiskOptions { dir, cluster, file_bytes } = options;
+    files.create_dir_all(&dir).map_err(DiskError::io("make", &dir))?;
+    let entries = files.list(&dir).map_err(DiskError::io("list", &dir))?;
+    let mut pool =
+        Pool { files, dir, cluster, random, file_bytes, next_generation: 0, spares: Vec::new() };
+    let mut scanned = pool.scan(entries)?;
+    drop_torn(&mut scanned, &pool)?;
+    let mut index = Index::default();
+    for Scanned { file, generation, frames } in scanned {
+        if frames.is_empty() {
+            pool.give_back(generation, &file)?;
+            continue;
+        }
+        index.add_file(generation, file);
+        for frame in &frames {
+            index.insert(generation, frame);
+        }
+    }
+    let current = pool.take(0)?;
+    index.add_file(current.generation, current.file.clone());
+    Ok(Opened { index, pool, current })
+}
+
+impl Pool {
+    /// Reads all live files, in order, and takes in what else there is.
+    fn scan(&mut self, entries: Vec<DirEntry>) -> Result<Vec<Scanned>, DiskError> {
+        let mut live = Vec::new();
+        for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
+            match Role::of(&entry.path) {
+                Role::Live(generation) => live.push((generation, entry.path)),
+                Role::Spare => self.spares.push(entry.path),
+                Role::New => {
+                    let path = &entry.path;
+                    self.files.remove_file(path).map_err(DiskError::io("remove", path))?;
+                }
+                Role::Foreign => {
+                    tracing::warn!(path = %entry.path.display(), "not a file of ours, left alone");
+                }
+            }
+        }
+        live.sort_unstable();
+        self.next_generation = live.last().map_or(0, |(newest, _)| newest + 1);
+        let newest = self.next_generation.checked_sub(1);
+        live.into_iter()
+            .map(|(generation, path)| {
+                let file = self.files.open(&path, OpenMode::ReadWrite);
+                let file = file.map_err(DiskError::io("open", &path))?;
+                let file = LiveFile { path, file };
+                // What a dead process wrote and did not sync reads well until the power fails.
+                if Some(generation) == newest {
+                    file.file.sync().map_err(DiskError::io("sync", &file.path))?;
+                }
+                let FileHeader { nonce, .. } = scan::read_header(&file, generation, &self.cluster)?;
+                let frames = scan::frames(&file, nonce)?;
+                Ok(Scanned { file, generation, frames })
+            })
+            .collect()
+    }
+}
+
+/// The last frame of a file was perhaps being written when the process died: it counts if it is
+/// whole. If the next file goes on with the chain's next slot, it was durable.
+fn drop_torn(scanned: &mut [Scanned], pool: &Pool) -> Result<(), DiskError> {
+    let mut following: Option<Frame> = None;
+    for Scanned { file, frames, .. } in scanned.iter_mut().rev() {
+        let first = frames.first().copied();
+        if let Some(last) = frames.last() {
+            let next = last.at.chain.slot(last.at.slot.next());
+            let went_on = following.is_some_and(|frame| frame.at == next);
+            if !went_on && !scan::is_whole(file, last, &pool.cluster)? {
+                tracing::info!(
+                    file = %file.path.display(), offset = last.position,
+                    "the last slot was not written to its end; it was never acknowledged"
+                );
+                frames.pop();
+            }
+        }
+        following = first.or(following);
+    }
+    Ok(())
+}
