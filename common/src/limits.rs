@@ -192,3 +192,33 @@ pub const SEAL_CHECKS_AT_ONCE: usize = 8;
 pub const KNOWN_SEALS: usize = 100_000;
 /// Unneeded objects of which the collector remembers since when they are.
 pub const UNNEEDED_REMEMBERED: usize = 100_000;
+/// Milliseconds that one attempt at putting an object in the background may take, without its bytes.
+pub const STORE_PUT_ATTEMPT_MS: u64 = 10_000;
+/// Milliseconds until putting an object in the background is given up, without its bytes.
+pub const STORE_PUT_TOTAL_MS: u64 = 120_000;
+/// Milliseconds that one attempt at reading from an object may take, without its bytes.
+pub const STORE_GET_ATTEMPT_MS: u64 = 5_000;
+/// Milliseconds until reading from an object is given up, without its bytes.
+pub const STORE_GET_TOTAL_MS: u64 = 20_000;
+/// Milliseconds that one page of a listing may take.
+pub const STORE_LIST_ATTEMPT_MS: u64 = 20_000;
+/// Milliseconds without progress until a listing is given up.
+pub const STORE_LIST_TOTAL_MS: u64 = 120_000;
+/// Milliseconds that one attempt at deleting a batch of objects may take.
+pub const STORE_DELETE_ATTEMPT_MS: u64 = 20_000;
+/// Milliseconds until deleting a batch of objects is given up.
+pub const STORE_DELETE_TOTAL_MS: u64 = 120_000;
+/// Milliseconds that each MiB of an object is granted on top, by attempt and in all.
+pub const STORE_MIB_MS: u64 = 1_000;
+/// Milliseconds waited before the second attempt; doubled before each further one ...
+pub const STORE_RETRY_WAIT_FIRST_MS: u64 = 50;
+/// ... up to this.
+pub const STORE_RETRY_WAIT_MAX_MS: u64 = 3_000;
+/// Objects that are deleted by one request.
+pub const STORE_DELETE_BATCH: usize = 1_000;
+/// Bytes up to which what is read from an object is gathered and checked before it is passed on.
+pub const STORE_GET_GATHERED_BYTES: u64 = 64 << 20;
+/// Seconds after which a request to a store ends whoever waits for it.
+pub const STORE_REQUEST_SECONDS: u64 = 300;
+/// Seconds that connecting to a store may take.
+pub const STORE_CONNECT_SECONDS: u64 = 5;
