@@ -162,3 +162,76 @@ impl Walk<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(api: ApiKey, version: i16, body: &[u8]) -> Fault {
+        check(api, version, body).unwrap_err().fault
+    }
+
+    /// A fetch request without topics, up to its tagged fields, at 12 to 14.
+    fn fetch_before_tags() -> Vec<u8> {
+        [&[0; 25][..], &[1, 1, 1]].concat()
+    }
+
+    #[test]
+    fn null_is_taken_from_the_version_on_that_allows_it() {
+        let null = (-1_i32).to_be_bytes();
+        assert_eq!(fault(ApiKey::Metadata, 0, &null), Fault::Null);
+        assert_eq!(check(ApiKey::Metadata, 1, &null), Ok(()));
+    }
+
+    #[test]
+    fn a_count_must_be_carried_by_the_bytes_that_are_left() {
+        let two_topics_of_none = [0, 0, 0, 2, 0, 0];
+        assert_eq!(fault(ApiKey::Metadata, 0, &two_topics_of_none), Fault::Count(2, 2));
+        assert_eq!(fault(ApiKey::Metadata, 0, &[0xff, 0xff, 0xff, 0xfe]), Fault::Count(-2, 0));
+        let tags = [&fetch_before_tags()[..], &[3, 50, 0, 51]].concat();
+        assert_eq!(fault(ApiKey::Fetch, 12, &tags), Fault::Count(3, 3));
+    }
+
+    #[test]
+    fn known_tagged_fields_are_of_their_size_and_their_version() {
+        let with_tags = |tags: &[u8]| [&fetch_before_tags()[..], tags].concat();
+        let cluster_id = with_tags(&[1, 0, 3, 3, b'i', b'd']);
+        assert_eq!(check(ApiKey::Fetch, 12, &cluster_id), Ok(()));
+        let lying = with_tags(&[1, 0, 2, 3, b'i', b'd']);
+        assert_eq!(fault(ApiKey::Fetch, 12, &lying), Fault::TagSize { size: 2, taken: 3 });
+        // The replica's state comes with version 15.
+        let too_early = with_tags(&[1, 1, 0]);
+        assert_eq!(fault(ApiKey::Fetch, 12, &too_early), Fault::Tag(1));
+        let unknown = with_tags(&[1, 77, 2, 1, 2]);
+        assert_eq!(check(ApiKey::Fetch, 12, &unknown), Ok(()));
+    }
+
+    #[test]
+    fn an_optional_structure_has_one_of_two_markers() {
+        let with_cursor = |cursor: &[u8]| [&[1, 0, 0, 0, 9][..], cursor, &[0]].concat();
+        let api = ApiKey::DescribeTopicPartitions;
+        assert_eq!(check(api, 0, &with_cursor(&[0xff])), Ok(()));
+        assert_eq!(check(api, 0, &with_cursor(&[1, 2, b't', 0, 0, 0, 3, 0])), Ok(()));
+        assert_eq!(fault(api, 0, &with_cursor(&[0])), Fault::Marker(0));
+    }
+
+    #[test]
+    fn elements_of_one_request_are_limited() {
+        let groups = |count: usize| {
+            let mut body = u32::try_from(count).unwrap().to_be_bytes().to_vec();
+            body.resize(4 + 2 * count, 0);
+            body
+        };
+        assert_eq!(check(ApiKey::DescribeGroups, 0, &groups(REQUEST_ELEMENTS)), Ok(()));
+        let more = groups(REQUEST_ELEMENTS + 1);
+        assert_eq!(fault(ApiKey::DescribeGroups, 0, &more), Fault::Elements);
+    }
+
+    #[test]
+    fn an_error_names_field_and_place() {
+        let error = check(ApiKey::Heartbeat, 0, &[0, 1, 0xff, 0, 0, 0, 1, 0, 0]).unwrap_err();
+        assert_eq!(error, GuardError { field: "group_id", at: 3, fault: Fault::Utf8 });
+        assert_eq!(fault(ApiKey::Vote, 0, &[]), Fault::NotServed);
+        assert_eq!(fault(ApiKey::Produce, 2, &[]), Fault::NotServed);
+    }
+}

@@ -1,6 +1,7 @@
 //! Messages made from the layouts, and the tests that hold layouts, encoder, decoder and guard
 //! against one another at every version served.
 
+mod damage;
 mod generate;
 mod round_trip;
 mod seeds;
