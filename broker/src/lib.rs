@@ -1,3 +1,6 @@
 //! Odradek: broker.
 
+pub mod coordinator;
+pub mod group;
 pub mod settings;
+pub mod topic_settings;

@@ -222,3 +222,11 @@ pub const STORE_GET_GATHERED_BYTES: u64 = 64 << 20;
 pub const STORE_REQUEST_SECONDS: u64 = 300;
 /// Seconds that connecting to a store may take.
 pub const STORE_CONNECT_SECONDS: u64 = 5;
+/// Bytes of a text in the records of groups and offsets.
+pub const GROUP_TEXT_BYTES: usize = 0x7fff;
+/// Groups that one request may name.
+pub const GROUPS_OF_A_REQUEST: usize = 50_000;
+/// Bytes of decoded index objects and manifests kept in memory.
+pub const CATALOG_CACHE_BYTES: u64 = 64 << 20;
+/// The longest wait of a fetch, whatever it asks for, in ms.
+pub const FETCH_WAIT_MAX_MS: u64 = 60_000;

@@ -76,11 +76,13 @@ pub enum Problem {
         limit_bytes: u64,
     },
     /// The file is not TOML.
-    #[error("file {}: not TOML: {reason}", path.display())]
+    #[error("file {}, line {line}: not TOML: {reason}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// What the parser says, with line and column.
+        /// The line, from 1.
+        line: usize,
+        /// What the parser says.
         reason: String,
     },
     /// A `--set` without a key and a value.

@@ -139,6 +139,27 @@ pub fn elements(text: &str) -> Vec<String> {
     text.split(',').map(|element| element.trim().to_owned()).collect()
 }
 
+/// A value as Kafka shows it: `TRUE` as `true`, `+5` as `5`, `a , b` as `a,b`.
+#[must_use]
+pub fn canonical(kind: Kind, text: &str) -> String {
+    let text = text.trim();
+    let shown = match kind {
+        Kind::Boolean => Some(text.to_ascii_lowercase()),
+        Kind::Int | Kind::Short | Kind::Long => text.parse::<i64>().ok().map(|n| n.to_string()),
+        Kind::Double => plain_real(text),
+        Kind::List => Some(elements(text).join(",")),
+        Kind::String | Kind::Class | Kind::Password => None,
+    };
+    shown.unwrap_or_else(|| text.to_owned())
+}
+
+/// A number of the size that Java writes without an exponent.
+fn plain_real(text: &str) -> Option<String> {
+    let number = text.parse::<f64>().ok()?;
+    let is_plain = number == 0.0 || (1e-3..1e7).contains(&number.abs());
+    is_plain.then(|| format!("{number:?}"))
+}
+
 fn reason_against(name: &str, kind: Kind, allowed: &Allowed, text: &str) -> Option<String> {
     match kind {
         Kind::Boolean
@@ -320,6 +341,22 @@ mod tests {
         ];
         for (kind, allowed, text) in taken {
             assert_eq!(message(kind, allowed, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_shown_as_kafka_shows_them() {
+        let expect = [
+            (Kind::Boolean, "TRUE", "true"),
+            (Kind::Long, " +5", "5"),
+            (Kind::Double, " 0.50", "0.5"),
+            (Kind::Double, "1", "1.0"),
+            (Kind::Double, "1.7976931348623157E308", "1.7976931348623157E308"),
+            (Kind::List, " delete ,compact", "delete,compact"),
+            (Kind::String, "a , b", "a , b"),
+        ];
+        for (kind, text, shown) in expect {
+            assert_eq!(canonical(kind, text), shown);
         }
     }
 

@@ -73,8 +73,10 @@ impl Gathered {
         let table = match text.parse::<toml::Table>() {
             Ok(table) => table,
             Err(error) => {
-                let reason = error.to_string().trim_end().to_owned();
-                self.problems.push(Problem::Syntax { path: path.to_owned(), reason });
+                let line = line_of(text, &error);
+                // Not the parser's picture of the line: it may show a secret.
+                let reason = error.message().to_owned();
+                self.problems.push(Problem::Syntax { path: path.to_owned(), line, reason });
                 return;
             }
         };
@@ -109,7 +111,7 @@ impl Gathered {
             }
             let Some(setting) = table::find_by_environment_name(&variable) else {
                 self.problems.push(Problem::Unknown {
-                    place: format!("environment variable {variable}"),
+                    place: place(&Origin::Environment, &variable),
                     nearest: table::nearest_environment_name(&variable),
                 });
                 continue;
@@ -153,6 +155,12 @@ impl Gathered {
         }
         self.values.give(setting, Given { text: text.trim().to_owned(), origin });
     }
+}
+
+/// The line, from 1, that the parser stopped at.
+fn line_of(text: &str, error: &toml::de::Error) -> usize {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    before.matches('\n').count() + 1
 }
 
 fn read_file(path: &Path) -> Result<String, Problem> {

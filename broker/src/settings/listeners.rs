@@ -80,6 +80,9 @@ pub(super) fn resolve(texts: &ListenerTexts, values: &Values) -> Result<Resolved
             .map_err(|reason| bad("advertised.listeners", reason))?;
         listeners.push(Listener { name, bind, advertised: told });
     }
+    if listeners.is_empty() {
+        return Err(bad("listeners", "there is no listener for clients and brokers".to_owned()));
+    }
     let inter_broker = inter_broker(texts.inter_broker.as_deref(), &listeners)
         .map_err(|reason| bad("inter.broker.listener.name", reason))?;
     Ok(Resolved { listeners, inter_broker })
@@ -156,7 +159,8 @@ fn protocol_map(texts: &[String]) -> Result<BTreeMap<String, String>, String> {
                 PROTOCOLS.join(", ")
             ));
         }
-        if protocols.insert(name.to_ascii_uppercase(), protocol).is_some() {
+        let name = name.to_ascii_uppercase();
+        if protocols.insert(name.clone(), protocol).is_some() {
             return Err(format!("there are two protocols for {name}"));
         }
     }
@@ -191,14 +195,11 @@ fn check_advertised(name: &str, told: &HostPort, bound_port: u16) -> Result<(), 
 }
 
 fn inter_broker(given: Option<&str>, listeners: &[Listener]) -> Result<String, String> {
-    let Some(first) = listeners.first() else {
-        return Err("there is no listener for clients and brokers".to_owned());
-    };
     let named = |name: &str| listeners.iter().any(|listener| listener.name == name);
     match given.map(str::to_ascii_uppercase) {
         Some(name) if named(&name) => Ok(name),
         Some(name) => Err(format!("{name} is not one of listeners")),
         None if named("PLAINTEXT") => Ok("PLAINTEXT".to_owned()),
-        None => Ok(first.name.clone()),
+        None => Ok(listeners.first().map(|first| first.name.clone()).unwrap_or_default()),
     }
 }

@@ -1,6 +1,8 @@
 //! The broker's settings: one table of all keys, the layers that give them values, and the typed
 //! struct that the rest of the broker reads.
 
+pub mod alter;
+pub mod describe;
 pub mod error;
 mod groups;
 mod inert;
@@ -13,6 +15,11 @@ pub mod table;
 pub mod typed;
 pub mod values;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use alter::{Alteration, ConfigError, ConfigErrorKind, Level, Operation};
+pub use describe::{ConfigSource, Described, Synonym};
 pub use error::{Origin, Problem, SettingsError};
 pub use groups::{
     Admin, Background, Cache, Fetch, Groups, ListenerTexts, LogDefaults, LogOutput, Metadata,

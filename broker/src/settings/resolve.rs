@@ -12,6 +12,7 @@ use super::groups::{
 };
 use super::layers::{Gathered, Sources, Warning};
 use super::listeners::{self, HostPort, Listener, host_port};
+use super::table;
 use super::typed::{WalChoice, WalKind};
 use super::values::Values;
 
@@ -27,7 +28,7 @@ pub struct Roles {
 /// All settings of a broker, checked. Cheap enough to clone, not meant to be cloned a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The process within its cluster; `node.id` holds what counts of it and `broker.id`.
+    /// The process within its cluster.
     pub node: Node,
     /// What the process does.
     pub roles: Roles,
@@ -101,9 +102,13 @@ impl Settings {
     }
 
     /// Builds and checks the whole.
-    pub(super) fn from_values(values: Values) -> Result<Self, SettingsError> {
-        let mut node = Node::read(&values)?;
-        node.id = node_id(&node, &values)?;
+    pub(super) fn from_values(mut values: Values) -> Result<Self, SettingsError> {
+        take_broker_id(&mut values);
+        let node = Node::read(&values)?;
+        if node.broker_id >= 0 && node.broker_id != node.id {
+            let message = "node.id and broker.id differ; give only node.id";
+            return Err(Problem::Conflict(message.to_owned()).into());
+        }
         let roles = roles(&node, &values)?;
         let listener_texts = ListenerTexts::read(&values)?;
         let resolved = listeners::resolve(&listener_texts, &values)?;
@@ -179,17 +184,13 @@ impl Settings {
     }
 }
 
-fn node_id(node: &Node, values: &Values) -> Result<i32, Problem> {
-    let given = values.given("node.id").is_some();
-    if node.broker_id < 0 || node.broker_id == node.id {
-        Ok(node.id)
-    } else if given {
-        Err(Problem::Conflict(format!(
-            "node.id is {} and broker.id is {}; give only node.id",
-            node.id, node.broker_id
-        )))
-    } else {
-        Ok(node.broker_id)
+/// Takes the older `broker.id` for `node.id` where only that is given.
+fn take_broker_id(values: &mut Values) {
+    let given = values.of_statics("broker.id").filter(|given| given.text != "-1").cloned();
+    if let (Some(given), None, Some(setting)) =
+        (given, values.of_statics("node.id"), table::find("node.id"))
+    {
+        values.give(setting, given);
     }
 }
 

@@ -86,15 +86,23 @@ pub fn nearest_environment_name(variable: &str) -> Option<String> {
     nearest_of(&variable, names)
 }
 
-/// Characters of an unknown key that are compared; the longest key known has 61.
-const NAME_CHARS_MAX: usize = 100;
+/// Characters of an unknown key that are compared and shown; the longest key known has 61.
+pub(super) const NAME_CHARS_MAX: usize = 100;
 
 fn nearest_of<'a, T>(wanted: &str, names: impl Iterator<Item = (&'a str, T)>) -> Option<T> {
     names
-        .map(|(name, answer)| (strsim::normalized_damerau_levenshtein(wanted, name), answer))
+        .map(|(name, answer)| (likeness(wanted, name), answer))
         .filter(|(likeness, _)| *likeness >= NEAREST_LIKENESS_MIN)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, answer)| answer)
+}
+
+/// How alike the two are, from 0 to 1. A key that goes on where the wanted one ends is more alike
+/// than one of other letters, the shorter the rest the more.
+fn likeness(wanted: &str, name: &str) -> f64 {
+    let by_letters = strsim::normalized_damerau_levenshtein(wanted, name);
+    let goes_on = name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(['.', '_']));
+    if goes_on { by_letters.max(0.9) + by_letters / 1000.0 } else { by_letters }
 }
 
 #[cfg(test)]

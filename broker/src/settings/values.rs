@@ -1,6 +1,7 @@
 //! The values of all settings, with where each comes from.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::error::{Origin, Problem};
 use super::setting::{Setting, Update};
@@ -8,7 +9,7 @@ use super::table;
 use super::typed::FromText;
 
 /// A value that was given, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Given {
     /// The value as it was written.
     pub text: String,
@@ -17,11 +18,22 @@ pub struct Given {
 }
 
 /// What was given, by layers; the table has the rest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Values {
     statics: BTreeMap<&'static str, Given>,
     cluster: BTreeMap<&'static str, String>,
     broker: BTreeMap<&'static str, String>,
+}
+
+/// Only the keys: among the values are secrets.
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Values")
+            .field("statics", &self.statics.keys())
+            .field("cluster", &self.cluster.keys())
+            .field("broker", &self.broker.keys())
+            .finish()
+    }
 }
 
 impl Values {
@@ -107,9 +119,14 @@ pub(super) fn place(origin: &Origin, key: &str) -> String {
         (Origin::Environment, Some(setting)) => {
             format!("environment variable {}", setting.environment_name())
         }
-        (Origin::Environment, None) => format!("environment variable {key}"),
-        _ => format!("{origin}: {key}"),
+        (Origin::Environment, None) => format!("environment variable {}", short(key)),
+        _ => format!("{origin}: {}", short(key)),
     }
+}
+
+/// A key that may be anything, at a length for a message.
+fn short(key: &str) -> String {
+    key.chars().take(table::NAME_CHARS_MAX).collect()
 }
 
 /// Those of `given` whose setting the table holds and `allows`, and whose value fits. The rest was

@@ -30,13 +30,13 @@ settings! {
         /// default listens on all interfaces; this one on loopback, in IPv4 and IPv6 as the system
         /// resolves it. Port 0 takes a free port.
         "listeners" => listeners: Vec<String> =
-            List(Some("PLAINTEXT://localhost:9092")), Any, Kafka, ReadOnly;
+            String(Some("PLAINTEXT://localhost:9092")), Any, Kafka, ReadOnly;
         /// What clients and other brokers are told to connect to, as NAME://host:port. A listener
         /// that is not in it is advertised as it stands in listeners.
-        "advertised.listeners" => advertised: Option<Vec<String>> = List(None), Any, Kafka, ReadOnly;
+        "advertised.listeners" => advertised: Option<Vec<String>> = String(None), Any, Kafka, ReadOnly;
         /// Which protocol each listener name speaks, as NAME:PROTOCOL. PLAINTEXT is served; SSL,
         /// SASL_PLAINTEXT and SASL_SSL are not yet.
-        "listener.security.protocol.map" => protocols: Vec<String> = List(Some(
+        "listener.security.protocol.map" => protocols: Vec<String> = String(Some(
             "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"
         )), Any, Kafka, ReadOnly;
         /// Listener that brokers use among themselves; if not given, the one named PLAINTEXT, else
@@ -46,7 +46,7 @@ settings! {
         /// Names of the listeners that are the controller's. They are accepted and left out of what
         /// clients are told; while all roles are in one process none is opened.
         "controller.listener.names" => controllers: Option<Vec<String>> =
-            List(None), Any, Kafka, ReadOnly;
+            String(None), Any, Kafka, ReadOnly;
     }
 }
 

@@ -1,0 +1,135 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::settings::table;
+use crate::settings::{ConfigSource, Roles, Synonym, WalKind};
+
+#[test]
+fn defaults_make_a_broker_alone() {
+    let settings = from_flags(&[]).unwrap();
+    assert_eq!(settings.node.id, 1);
+    assert_eq!(settings.roles, Roles { broker: true, controller: true });
+    assert_eq!(settings.wal_kind, WalKind::Disk);
+    assert_eq!(settings.storage_url.scheme(), "file");
+    assert!(settings.storage_url.path().ends_with("/odradek-data/objects/"));
+    assert!(Path::new(settings.storage_url.path()).is_absolute());
+    assert_eq!(settings.admin_listen.as_ref().unwrap().to_string(), "127.0.0.1:9644");
+    assert_eq!(settings.process.shutdown_timeout, Duration::from_secs(10));
+    assert_eq!(settings.groups.offsets_retention(), Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(settings.network.max_idle(), Some(Duration::from_secs(600)));
+}
+
+#[test]
+fn the_wal_is_where_the_records_go() {
+    let kind = |flags: &[&str]| from_flags(flags).unwrap().wal_kind;
+    assert_eq!(kind(&["storage.url=s3://bucket/prefix"]), WalKind::Object);
+    assert_eq!(kind(&["storage.url=s3://bucket", "wal.kind=disk"]), WalKind::Disk);
+    assert_eq!(kind(&["wal.kind=object"]), WalKind::Object);
+    assert_eq!(kind(&["storage.url=memory://"]), WalKind::Object);
+}
+
+#[test]
+fn wrong_stores_are_refused_with_a_reason() {
+    let cases = [
+        ("storage.url=bucket", "is not a URL"),
+        ("storage.url=http://x/y", "http:// is not a store; file, s3, gs, az, memory are"),
+        ("storage.url=s3:///prefix", "names no bucket"),
+        ("storage.url=file://host/x", "is not of the form file:///directory"),
+        ("storage.access.key.id=a", "one is given without the other"),
+    ];
+    for (flag, expected) in cases {
+        let told = complaint(&[flag]);
+        assert!(told.contains(expected), "{flag}: {told}");
+    }
+}
+
+#[test]
+fn settings_that_contradict_one_another_are_refused() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["process.roles="], "at least one of broker and controller"),
+        (&["process.roles=brokr"], "String must be one of: broker, controller"),
+        (&["node.id=1", "broker.id=2"], "node.id and broker.id differ"),
+        (&["group.min.session.timeout.ms=2000000"], "is above group.max.session.timeout.ms"),
+        (&["wal.linger.floor.ms=51"], "is above wal.linger.max.ms"),
+        (&["queued.max.request.bytes=1000"], "is below socket.request.max.bytes"),
+        (&["wal.slot.bytes=268435456"], "wal.unlanded.bytes is below wal.slot.bytes"),
+        (&["log.retention.hours=0"], "must be above 0"),
+        (&["admin.listen=9644"], "is not of the form host:port"),
+    ];
+    for (flags, expected) in cases {
+        let told = complaint(flags);
+        assert!(told.contains(expected), "{flags:?}: {told}");
+    }
+    assert_eq!(from_flags(&["admin.listen="]).unwrap().admin_listen, None);
+}
+
+#[test]
+fn the_older_name_of_node_id_is_taken() {
+    let settings = from_flags(&["broker.id=5"]).unwrap();
+    assert_eq!(settings.node.id, 5);
+    let node_id = settings.describe().find(|one| one.name == "node.id").unwrap();
+    assert_eq!(node_id.value.as_deref(), Some("5"));
+    assert_eq!(node_id.source, ConfigSource::StaticBroker);
+}
+
+#[test]
+fn each_typed_field_takes_the_ends_of_its_range() {
+    use crate::settings::kind::{Allowed, Kind};
+    for setting in table::with_effect() {
+        let ends = match (setting.allowed, setting.kind) {
+            (Allowed::Between(low, high), _) => vec![low, high],
+            (Allowed::AtLeast(low), Kind::Int) => vec![low, i32::MAX.into()],
+            (Allowed::AtLeast(low), Kind::Short) => vec![low, i16::MAX.into()],
+            (Allowed::AtLeast(low), Kind::Long) => vec![low, i64::MAX],
+            (Allowed::Any, Kind::Int) => vec![i32::MIN.into(), i32::MAX.into()],
+            (Allowed::Any, Kind::Long) => vec![i64::MIN, i64::MAX],
+            _ => vec![],
+        };
+        for end in ends {
+            let told = from_flags(&[&format!("{}={end}", setting.name)]);
+            let told = told.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!told.contains("does not fit"), "{}={end}: {told}", setting.name);
+        }
+    }
+}
+
+fn synonym(name: &'static str, value: &str, source: ConfigSource) -> Synonym {
+    Synonym { name, value: Some(value.to_owned()), source }
+}
+
+#[test]
+fn descriptions_are_those_of_kafka() {
+    // Names, sources and synonyms as Apache Kafka 4.1.1 describes the same settings.
+    let settings = from_flags(&[
+        "log.retention.hours=5",
+        "storage.access.key.id=a",
+        "storage.secret.access.key=b",
+    ])
+    .unwrap();
+    let described: Vec<_> = settings.describe().collect();
+    let find = |name: &str| described.iter().find(|one| one.name == name).unwrap();
+
+    let hours = find("log.retention.hours");
+    assert_eq!(hours.value.as_deref(), Some("5"));
+    assert_eq!(hours.source, ConfigSource::StaticBroker);
+    assert!(hours.read_only);
+    assert_eq!(hours.kind.code(), 3);
+    assert_eq!(
+        hours.synonyms,
+        [
+            synonym("log.retention.hours", "5", ConfigSource::StaticBroker),
+            synonym("log.retention.hours", "168", ConfigSource::Default),
+        ]
+    );
+    let ms = find("log.retention.ms");
+    assert_eq!((ms.value.as_deref(), ms.source), (None, ConfigSource::Default));
+    assert_eq!(ms.synonyms, []);
+    assert!(!ms.read_only);
+    let secret = find("storage.secret.access.key");
+    assert_eq!((secret.value.as_deref(), secret.sensitive), (None, true));
+    assert_eq!(secret.synonyms[0].value, None);
+    assert_eq!(find("log.cleanup.policy").value.as_deref(), Some("delete"));
+    assert_eq!(find("background.threads").value.as_deref(), Some("10"));
+    assert!(described.is_sorted_by(|a, b| a.name < b.name));
+}
