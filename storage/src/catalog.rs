@@ -224,3 +224,6 @@ fn weight_of_log(key: &LogKey, log: &Arc<PartitionRanges>) -> u32 {
 fn malformed(name: ObjectName, what: &str) -> CatalogError {
     CatalogError::Malformed { name, what: what.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! Flush: un-flushed records below the high watermark go into segments, and one index object says
 //! where. Nothing counts until Raft accepts it.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use odradek_common::ids::{GroupId, LeaderEpoch, TopicPartition};
 
@@ -40,7 +42,7 @@ pub struct SlotPart {
     pub group: GroupId,
     /// The leader epoch that brings it in.
     pub leader_epoch: LeaderEpoch,
-    /// The ranges in slots, in order, none missing, at least one.
+    /// The ranges in slots, none missing, at least one.
     pub ranges: Vec<Range>,
     /// The state of the partition's producers exactly at the end of the last range.
     pub checkpoint: Bytes,
@@ -99,8 +101,16 @@ pub enum FlushError {
 pub async fn write(attempt: &Attempt, parts: Vec<FlushPart>) -> Result<FlushedRound, FlushError> {
     let mut inputs = Vec::with_capacity(parts.len());
     let mut announced = Vec::with_capacity(parts.len());
+    let mut known = HashSet::with_capacity(parts.len());
     for part in parts {
         let FlushPart { partition, group, leader_epoch, base_offset, next_offset, .. } = part;
+        // Found out before anything is written.
+        if !known.insert(partition) {
+            return Err(FlushError::Twice(partition));
+        }
+        if base_offset >= next_offset {
+            return Err(FlushError::Empty(partition));
+        }
         let ranges = Vec::new();
         announced.push(IndexPart {
             partition,
@@ -142,6 +152,9 @@ async fn write_index(
     mut parts: Vec<IndexPart>,
 ) -> Result<FlushedRound, FlushError> {
     parts.sort_by_key(|part| part.partition);
+    for part in &mut parts {
+        part.ranges.sort_by_key(|range| range.base_offset);
+    }
     if let Some(twice) = parts.windows(2).find(|pair| pair[0].partition == pair[1].partition) {
         return Err(FlushError::Twice(twice[0].partition));
     }
@@ -163,3 +176,6 @@ fn claim(part: &IndexPart) -> Result<FlushedPart, FlushError> {
     PartitionRanges::new(partition, base_offset, next_offset, ranges, checkpoint)?;
     Ok(FlushedPart { partition, leader_epoch, base_offset, next_offset })
 }
+
+#[cfg(test)]
+mod tests;

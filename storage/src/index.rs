@@ -141,3 +141,6 @@ struct PartMessage {
     #[prost(bytes = "bytes", tag = "4")]
     checkpoint: Bytes,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

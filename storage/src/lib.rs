@@ -17,3 +17,6 @@ pub mod segment;
 pub mod slots;
 pub mod store;
 pub mod wal;
+
+#[cfg(test)]
+mod testkit;

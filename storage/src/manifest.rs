@@ -132,3 +132,6 @@ struct EntryMessage {
     #[prost(bytes = "bytes", tag = "4")]
     checkpoint: Bytes,
 }
+
+#[cfg(test)]
+mod tests;

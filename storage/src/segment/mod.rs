@@ -23,3 +23,6 @@ pub use plan::{Input, Source};
 pub use sparse::{ENTRY_BYTES, Stretch, Stretches};
 pub(crate) use sparse::{crc_of, new_digest};
 pub use write::{WriteError, write};
+
+#[cfg(test)]
+mod tests;

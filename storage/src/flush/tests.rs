@@ -1,0 +1,194 @@
+use std::collections::HashSet;
+
+use odradek_common::ids::SlotNumber;
+use odradek_common::limits;
+
+use super::*;
+use crate::names::SlotRef;
+use crate::range::Place;
+use crate::segment::BadBatches;
+use crate::slots::SlotRangeError;
+use crate::testkit::{CHAIN, World, batch, batch_of, batches, end_of, part, partition};
+
+const MIB: usize = 1 << 20;
+
+async fn index(world: &World, round: &FlushedRound) -> std::sync::Arc<IndexObject> {
+    world.catalog.index_object(round.index_object).await.unwrap()
+}
+
+fn segments(part: &IndexPart) -> HashSet<Place> {
+    part.ranges.iter().map(|range| range.place).collect()
+}
+
+async fn read_all(world: &World, round: &FlushedRound, number: i32, end: i64) -> Vec<u8> {
+    let names = [round.index_object];
+    let ranges = world.catalog.ranges(partition(number), None, &names, 0, end).await.unwrap();
+    let reader = world.reader(64 << 20);
+    let (mut offset, mut all) = (0, Vec::new());
+    while offset < end {
+        let read = reader.read(&ranges, offset, 4 * MIB, true).await.unwrap().concat();
+        let last = odradek_common::batch::batches(Bytes::from(read.clone())).last();
+        offset = last.unwrap().unwrap().header.next_offset();
+        all.extend(read);
+    }
+    all
+}
+
+#[tokio::test]
+async fn small_ones_share_by_group_and_large_ones_do_not() {
+    let world = World::new();
+    let large = batches(0, &[MIB; 33]);
+    let small = batches(0, &[100, 200]);
+    let group = |number, group| FlushPart { group: GroupId(group), ..part(number, &small) };
+    let parts = vec![group(3, 1), part(2, &large), group(1, 2), group(0, 1)];
+    let round = write(&world.attempt(6), parts).await.unwrap();
+    assert_eq!((round.mark, round.index_object.mark), (6, 6));
+    let claimed: Vec<(i32, i64, i64)> = round
+        .parts
+        .iter()
+        .map(|part| (part.partition.partition, part.base_offset, part.next_offset))
+        .collect();
+    assert_eq!(claimed, [(0, 0, 3), (1, 0, 3), (2, 0, end_of(&large)), (3, 0, 3)]);
+    let index = index(&world, &round).await;
+    let held: Vec<HashSet<Place>> = index.parts.iter().map(segments).collect();
+    assert_eq!(held[0], held[3], "one group shares");
+    assert_eq!(
+        HashSet::from([&held[0], &held[1], &held[2]].map(|set| format!("{set:?}"))).len(),
+        3
+    );
+    assert!(index.parts.iter().all(|part| part.ranges.iter().all(|range| match range.place {
+        Place::Segment(name) => name.mark == 6,
+        Place::Slot(_) => false,
+    })));
+    assert_eq!(world.store.names().await.len(), 4);
+    assert_eq!(read_all(&world, &round, 2, end_of(&large)).await, large.concat());
+    assert_eq!(read_all(&world, &round, 1, 3).await, small.concat());
+}
+
+#[tokio::test]
+async fn segments_are_bounded_wherever_the_buffers_end() {
+    let world = World::new();
+    let all = batches(0, &[5 * MIB; 30]);
+    let end = end_of(&all);
+    // Buffers of seven batches each, so that some must be cut.
+    let buffers: Vec<Bytes> = all.chunks(7).map(|chunk| Bytes::from(chunk.concat())).collect();
+    let source = FlushSource::Batches(buffers);
+    let parts = vec![FlushPart { source, ..part(0, &all) }];
+    let round = write(&world.attempt(1), parts).await.unwrap();
+    let index = index(&world, &round).await;
+    let lengths: Vec<u64> = index.parts[0].ranges.iter().map(|range| range.length).collect();
+    assert_eq!(lengths.len(), 3, "{lengths:?}");
+    assert!(lengths.iter().all(|length| *length <= limits::SEGMENT_BYTES));
+    assert!(read_all(&world, &round, 0, end).await == all.concat());
+}
+
+#[tokio::test]
+async fn what_the_cache_let_go_comes_from_slots() {
+    let world = World::new();
+    let (a, b) = (batches(0, &[100, 2000, 30]), batches(0, &[7, 70_000]));
+    let mut held = [Vec::new(), Vec::new()];
+    for (slot, (a, b)) in [(&a[..2], &b[..1]), (&a[2..], &b[1..])].into_iter().enumerate() {
+        let ranges = world.slots.put(slot as u64, &[a.to_vec(), b.to_vec()]);
+        held.iter_mut().zip(ranges).for_each(|(held, range)| held.push(range));
+    }
+    let [of_a, of_b] = held.map(FlushSource::Slots);
+    let parts = || {
+        vec![
+            FlushPart { source: of_a.clone(), ..part(0, &a) },
+            FlushPart { source: of_b.clone(), ..part(1, &b) },
+        ]
+    };
+    let round = write(&world.attempt(1), parts()).await.unwrap();
+    assert_eq!(read_all(&world, &round, 0, end_of(&a)).await, a.concat());
+    assert_eq!(read_all(&world, &round, 1, end_of(&b)).await, b.concat());
+    let merged = index(&world, &round).await;
+    assert_eq!(merged.parts[0].ranges.len(), 1, "two slots become one range");
+
+    let slot: SlotRef = CHAIN.slot(SlotNumber(1));
+    world.slots.damage(slot, 20);
+    let damaged = write(&world.attempt(1), parts()).await;
+    let Err(FlushError::Segments(WriteError::Slot(SlotRangeError::Damaged { .. }))) = damaged
+    else {
+        panic!("{damaged:?}")
+    };
+    world.slots.remove(slot);
+    let gone = write(&world.attempt(1), parts()).await;
+    let Err(FlushError::Segments(WriteError::Slot(SlotRangeError::Slot { .. }))) = gone else {
+        panic!("{gone:?}")
+    };
+}
+
+#[tokio::test]
+async fn what_is_not_as_announced_is_refused() {
+    let world = World::new();
+    let all = batches(0, &[10, 20, 30]);
+    let wrong = |part: FlushPart| {
+        let attempt = world.attempt(1);
+        async move {
+            match write(&attempt, vec![part]).await {
+                Err(FlushError::Segments(WriteError::Batches { source, .. })) => source,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let good = || part(0, &all);
+    let of = |batches: Vec<Bytes>| FlushSource::Batches(batches);
+    let missing = |error| matches!(error, BadBatches::Missing { .. });
+    assert!(missing(wrong(FlushPart { next_offset: 7, ..good() }).await));
+    assert!(missing(wrong(FlushPart { base_offset: -1, ..good() }).await));
+    let hole = of(vec![all[0].clone(), all[2].clone()]);
+    assert!(missing(wrong(FlushPart { source: hole, ..good() }).await));
+    assert!(missing(wrong(FlushPart { source: of(Vec::new()), ..good() }).await));
+    let past = wrong(FlushPart { next_offset: 5, ..good() }).await;
+    assert!(matches!(past, BadBatches::Offsets { .. }));
+    let cut = of(vec![Bytes::from(all.concat()).slice(..120)]);
+    let cut = wrong(FlushPart { source: cut, ..good() }).await;
+    assert!(matches!(cut, BadBatches::NoBatch { .. }));
+    let epoch = of(vec![batch_of(0, 1, 1, 0, 10)]);
+    let epoch = wrong(FlushPart { source: epoch, next_offset: 1, ..good() }).await;
+    assert!(matches!(epoch, BadBatches::LeaderEpoch { .. }));
+    let slots = FlushSource::Slots(world.slots.put(1, &[all.clone(), vec![batch(9, 1, 0, 1)]]));
+    assert!(missing(wrong(FlushPart { source: slots, next_offset: 10, ..good() }).await));
+    assert!(!world.store.names().await.iter().any(|name| name.contains("/idx/")));
+}
+
+#[tokio::test]
+async fn a_partition_comes_once_and_with_something() {
+    let world = World::new();
+    let one = || part(0, &batches(0, &[10]));
+    let twice = write(&world.attempt(1), vec![one(), one()]).await;
+    assert!(matches!(twice, Err(FlushError::Twice(name)) if name == partition(0)));
+    let source = FlushSource::Batches(Vec::new());
+    let empty = FlushPart { next_offset: 0, source, ..one() };
+    let empty = write(&world.attempt(1), vec![empty]).await;
+    assert!(matches!(empty, Err(FlushError::Empty(name)) if name == partition(0)));
+    assert!(world.store.names().await.is_empty());
+}
+
+#[tokio::test]
+async fn slots_are_named_where_they_lie() {
+    let world = World::new();
+    let all = batches(0, &[10, 20]);
+    let mut ranges = world.slots.put(1, &[all[..1].to_vec()]);
+    ranges.extend(world.slots.put(2, &[all[1..].to_vec()]));
+    let slots = |ranges: Vec<Range>| SlotPart {
+        partition: partition(0),
+        group: GroupId(1),
+        leader_epoch: LeaderEpoch(3),
+        ranges,
+        checkpoint: Bytes::from_static(b"state"),
+    };
+    let round = index_slots(&world.attempt(1), vec![slots(ranges.clone())]).await.unwrap();
+    assert_eq!(world.store.names().await.len(), 1, "no data moves");
+    assert_eq!(read_all(&world, &round, 0, 3).await, all.concat());
+    assert_eq!(round.parts[0].leader_epoch, LeaderEpoch(3));
+    let turned = ranges.iter().rev().copied().collect();
+    let turned = index_slots(&world.attempt(1), vec![slots(turned)]).await.unwrap();
+    assert_eq!(turned.parts, round.parts);
+    let mut hole = ranges;
+    hole.extend(world.slots.put(3, &[vec![batch(9, 1, 0, 1)]]));
+    let hole = index_slots(&world.attempt(1), vec![slots(hole)]).await;
+    assert!(matches!(hole, Err(FlushError::Coverage(CoverageError::Hole { .. }))));
+    let empty = index_slots(&world.attempt(1), vec![slots(Vec::new())]).await;
+    assert!(matches!(empty, Err(FlushError::Empty(_))));
+}

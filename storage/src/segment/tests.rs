@@ -1,0 +1,182 @@
+use bytes::Bytes;
+use odradek_common::batch::crc32c;
+use odradek_common::ids::{GroupId, LeaderEpoch, TopicPartition};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::names::{ObjectKind, ObjectName};
+use crate::range::Range;
+use crate::testkit::{batch, batches, end_of, golden, partition};
+
+const NAME: ObjectName =
+    ObjectName { kind: ObjectKind::Segment, mark: 42, unique: Uuid::from_u128(7) };
+
+type Held = Vec<(TopicPartition, Vec<Bytes>)>;
+
+fn build(held: &Held) -> (Bytes, Vec<FooterRange>) {
+    let mut builder = SegmentBuilder::new(NAME);
+    for (partition, batches) in held {
+        let end = end_of(batches);
+        builder.add(*partition, GroupId(3), 0, end, batches.clone()).unwrap();
+    }
+    let WrittenSegment { name, payload, ranges } = builder.finish();
+    assert_eq!(name, NAME);
+    (payload.into(), ranges)
+}
+
+fn bytes_of(segment: &Bytes, range: &Range) -> Bytes {
+    segment.slice(range.position as usize..range.end_position() as usize)
+}
+
+fn stretches_of(segment: &Bytes, range: &Range) -> Stretches {
+    let (position, length) = (range.index.0 as usize, range.index.1 as usize);
+    if length == 0 {
+        return Stretches::whole(range);
+    }
+    Stretches::decode(&segment[position..position + length], range).unwrap()
+}
+
+#[test]
+fn a_segment_is_written_as_ever() {
+    let held = vec![
+        (partition(0), batches(0, &[100, 1])),
+        (partition(1), batches(0, &[70_000, 3000, 70_000, 10])),
+    ];
+    let (segment, ranges) = build(&held);
+    let golden = golden("segment-1.bin", &segment);
+    let footer = SegmentFooter::decode(&golden, golden.len() as u64).unwrap();
+    assert_eq!(footer, SegmentFooter { name: NAME, ranges: ranges.clone() });
+    assert_eq!(ranges[0].range.index, (0, 0), "a short range needs no index");
+    assert_eq!(stretches_of(&golden, &ranges[1].range).all().len(), 3);
+}
+
+#[test]
+fn batches_are_not_copied() {
+    let batches = batches(0, &[200_000, 10, 10]);
+    let mut builder = SegmentBuilder::new(NAME);
+    builder.add(partition(0), GroupId(3), 0, end_of(&batches), batches.clone()).unwrap();
+    let segment = builder.finish();
+    for batch in batches {
+        assert!(segment.payload.iter().any(|chunk| chunk.as_ptr() == batch.as_ptr()));
+    }
+}
+
+#[test]
+fn what_is_not_a_range_is_refused() {
+    let add = |base, next, chunks: Vec<Bytes>| {
+        SegmentBuilder::new(NAME).add(partition(0), GroupId(3), base, next, chunks)
+    };
+    let two = || vec![batch(5, 5, 0, 10), batch(10, 5, 0, 10)];
+    add(5, 15, two()).unwrap();
+    add(0, 20, two()).unwrap();
+    let offsets = |result| matches!(result, Err(BadBatches::Offsets { .. }));
+    assert!(offsets(add(6, 15, two())));
+    assert!(offsets(add(5, 14, two())));
+    assert!(offsets(add(5, 15, two().into_iter().rev().collect())));
+    let cut = vec![batch(0, 1, 0, 10).slice(..70)];
+    assert!(matches!(add(0, 1, cut), Err(BadBatches::NoBatch { .. })));
+}
+
+#[test]
+fn a_footer_that_lies_is_refused() {
+    let (segment, ranges) = build(&vec![(partition(0), batches(0, &[10]))]);
+    let lie = |change: fn(&mut Range)| {
+        let mut ranges = ranges.clone();
+        change(&mut ranges[0].range);
+        let footer = SegmentFooter { name: NAME, ranges }.encode();
+        SegmentFooter::decode(&footer, segment.len() as u64)
+    };
+    assert!(lie(|_| ()).is_ok());
+    assert!(lie(|range| range.next_offset = 0).is_err());
+    assert!(lie(|range| range.length = 0).is_err());
+    assert!(lie(|range| range.length += 1).is_err());
+    assert!(lie(|range| range.length = u64::MAX).is_err());
+    assert!(lie(|range| range.leader_epoch = LeaderEpoch(-1)).is_err());
+    assert!(lie(|range| range.index = (5, 4)).is_err());
+}
+
+fn held() -> impl Strategy<Value = Held> {
+    let sizes = prop_oneof![3 => 0usize..3000, 1 => 30_000usize..150_000];
+    let one = proptest::collection::vec(sizes, 1..8);
+    proptest::collection::vec(one, 1..5).prop_map(|all| {
+        let numbered = (0..).zip(all);
+        numbered.map(|(number, sizes)| (partition(number), batches(0, &sizes))).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_goes_in_comes_out(held in held()) {
+        let (segment, ranges) = build(&held);
+        let footer = SegmentFooter::decode(&segment, segment.len() as u64).unwrap();
+        prop_assert_eq!(&footer.ranges, &ranges);
+        for (found, (partition, batches)) in ranges.iter().zip(&held) {
+            prop_assert_eq!(&found.partition, partition);
+            let bytes = bytes_of(&segment, &found.range);
+            prop_assert_eq!(&bytes[..], &batches.concat()[..]);
+            prop_assert_eq!(found.range.crc, crc32c(&bytes));
+            let mut at = 0;
+            let stretches = stretches_of(&segment, &found.range);
+            for stretch in stretches.all() {
+                prop_assert_eq!(stretch.position, at);
+                let body = bytes.slice(at as usize..(at + stretch.length) as usize);
+                prop_assert_eq!(stretch.crc, crc32c(&body));
+                let first = odradek_common::batch::BatchHeader::parse(&body).unwrap();
+                prop_assert_eq!(stretch.base_offset, first.base_offset);
+                let batches = odradek_common::batch::batches(body);
+                let largest = batches.map(|batch| batch.unwrap().header.max_timestamp).max();
+                prop_assert_eq!(Some(stretch.max_timestamp), largest);
+                at += stretch.length;
+            }
+            prop_assert_eq!(at, found.range.length);
+        }
+    }
+
+    #[test]
+    fn damage_of_an_index_or_footer_is_seen(
+        at in any::<prop::sample::Index>(),
+        flip in 1u8..,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let (segment, ranges) = build(&vec![(partition(0), batches(0, &[70_000; 5]))]);
+        let range = ranges[0].range;
+        let index = &segment[range.index.0 as usize..][..range.index.1 as usize];
+        let mut damaged = index.to_vec();
+        damaged[at.index(index.len())] ^= flip;
+        prop_assert!(Stretches::decode(&damaged, &range).is_err());
+        prop_assert!(Stretches::decode(&index[..cut.index(index.len())], &range).is_err());
+        let footer = segment.slice(range.end_position() as usize..);
+        let mut damaged = footer.to_vec();
+        damaged[at.index(footer.len())] ^= flip;
+        prop_assert!(SegmentFooter::decode(&damaged.into(), segment.len() as u64).is_err());
+    }
+
+    #[test]
+    fn a_sound_crc_does_not_make_an_index(
+        entries in proptest::collection::vec(any::<[u8; ENTRY_BYTES]>(), 0..5),
+        small in any::<bool>(),
+    ) {
+        let (_, ranges) = build(&vec![(partition(0), batches(0, &[70_000; 5]))]);
+        let mut bytes: Vec<u8> = entries.concat();
+        if small {
+            bytes.iter_mut().for_each(|byte| *byte &= 1);
+        }
+        let crc = crc32c(&bytes);
+        bytes.extend(crc.to_be_bytes());
+        if let Ok(stretches) = Stretches::decode(&bytes, &ranges[0].range) {
+            let length: u64 = stretches.all().iter().map(|stretch| stretch.length).sum();
+            prop_assert_eq!(length, ranges[0].range.length);
+        }
+    }
+
+    #[test]
+    fn noise_never_panics(noise: Vec<u8>, length: u64) {
+        let (_, ranges) = build(&vec![(partition(0), batches(0, &[10]))]);
+        let _ = Stretches::decode(&noise, &ranges[0].range);
+        let _ = SegmentFooter::decode(&noise.clone().into(), length);
+        let _ = SegmentFooter::decode(&SEGMENT_KIND.seal_footer(&noise), length);
+    }
+}
