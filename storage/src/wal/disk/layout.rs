@@ -35,12 +35,12 @@ const NEW: &str = "new-";
 /// What a file in the directory is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It holds slots. The number orders the files.
+    /// It holds slots. The number, its generation, orders the files.
     Live(u64),
     /// It is kept for use again.
-    Spare,
+    Spare(u64),
     /// It was being made.
-    New,
+    New(u64),
     /// It is none of ours.
     Foreign,
 }
@@ -55,10 +55,10 @@ impl Role {
         };
         if let Some(generation) = number(LIVE) {
             Self::Live(generation)
-        } else if number(SPARE).is_some() {
-            Self::Spare
-        } else if number(NEW).is_some() {
-            Self::New
+        } else if let Some(generation) = number(SPARE) {
+            Self::Spare(generation)
+        } else if let Some(generation) = number(NEW) {
+            Self::New(generation)
         } else {
             Self::Foreign
         }
@@ -222,8 +222,8 @@ mod tests {
     fn names_tell_what_a_file_is_for() {
         let dir = Path::new("wal");
         assert_eq!(Role::of(&live_path(dir, 7)), Role::Live(7));
-        assert_eq!(Role::of(&spare_path(dir, 7)), Role::Spare);
-        assert_eq!(Role::of(&new_path(dir, 7)), Role::New);
+        assert_eq!(Role::of(&spare_path(dir, 7)), Role::Spare(7));
+        assert_eq!(Role::of(&new_path(dir, 7)), Role::New(7));
         for foreign in ["wal-7", "wal-", "lost+found", "wal-00000000000000000007.bak"] {
             assert_eq!(Role::of(&dir.join(foreign)), Role::Foreign);
         }

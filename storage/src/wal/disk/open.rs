@@ -1,5 +1,8 @@
 //! Opening the directory: every file is scanned, nothing is written over.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use odradek_common::files::{DirEntry, OpenMode, SharedFiles};
 use odradek_common::random::SharedRandom;
 
@@ -33,8 +36,17 @@ pub(super) fn open(
     let DiskOptions { dir, cluster, file_bytes } = options;
     files.create_dir_all(&dir).map_err(DiskError::io("make", &dir))?;
     let entries = files.list(&dir).map_err(DiskError::io("list", &dir))?;
-    let mut pool =
-        Pool { files, dir, cluster, random, file_bytes, next_generation: 0, spares: Vec::new() };
+    let mut pool = Pool {
+        files,
+        dir,
+        cluster,
+        random,
+        file_bytes,
+        next_generation: 0,
+        spares: Vec::new(),
+        // A process that died may have renamed and not synced.
+        spares_unsynced: true,
+    };
     let mut scanned = pool.scan(entries)?;
     drop_torn(&mut scanned, &pool)?;
     let mut index = Index::default();
@@ -56,37 +68,75 @@ pub(super) fn open(
 impl Pool {
     /// Reads all live files, in order, and takes in what else there is.
     fn scan(&mut self, entries: Vec<DirEntry>) -> Result<Vec<Scanned>, DiskError> {
-        let mut live = Vec::new();
+        let mut live = BTreeMap::new();
+        let mut spares = Vec::new();
         for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
-            match Role::of(&entry.path) {
-                Role::Live(generation) => live.push((generation, entry.path)),
-                Role::Spare => self.spares.push(entry.path),
-                Role::New => {
-                    let path = &entry.path;
-                    self.files.remove_file(path).map_err(DiskError::io("remove", path))?;
+            let generation = match Role::of(&entry.path) {
+                Role::Live(generation) => {
+                    live.insert(generation, entry.path);
+                    generation
+                }
+                Role::Spare(generation) => {
+                    spares.push(entry.path);
+                    generation
+                }
+                Role::New(generation) => {
+                    self.remove(&entry.path)?;
+                    generation
                 }
                 Role::Foreign => {
                     tracing::warn!(path = %entry.path.display(), "not a file of ours, left alone");
+                    continue;
                 }
-            }
+            };
+            self.next_generation = self.next_generation.max(generation + 1);
         }
-        live.sort_unstable();
-        self.next_generation = live.last().map_or(0, |(newest, _)| newest + 1);
-        let newest = self.next_generation.checked_sub(1);
+        for spare in spares {
+            self.take_in_spare(spare, &live)?;
+        }
+        let newest = live.last_key_value().map(|(&generation, _)| generation);
         live.into_iter()
-            .map(|(generation, path)| {
-                let file = self.files.open(&path, OpenMode::ReadWrite);
-                let file = file.map_err(DiskError::io("open", &path))?;
-                let file = LiveFile { path, file };
-                // What a dead process wrote and did not sync reads well until the power fails.
-                if Some(generation) == newest {
-                    file.file.sync().map_err(DiskError::io("sync", &file.path))?;
-                }
-                let FileHeader { nonce, .. } = scan::read_header(&file, generation, &self.cluster)?;
-                let frames = scan::frames(&file, nonce)?;
-                Ok(Scanned { file, generation, frames })
-            })
+            .map(|(generation, path)| self.scan_file(generation, path, Some(generation) == newest))
             .collect()
+    }
+
+    fn scan_file(
+        &self,
+        generation: u64,
+        path: PathBuf,
+        is_newest: bool,
+    ) -> Result<Scanned, DiskError> {
+        let file = self.files.open(&path, OpenMode::ReadWrite);
+        let file = LiveFile { file: file.map_err(DiskError::io("open", &path))?, path };
+        // What a dead process wrote and did not sync reads well until the power fails.
+        if is_newest {
+            file.file.sync().map_err(DiskError::io("sync", &file.path))?;
+        }
+        let FileHeader { nonce, .. } = scan::read_header(&file, generation, &self.cluster)?;
+        let frames = scan::frames(&file, nonce)?;
+        Ok(Scanned { file, generation, frames })
+    }
+
+    /// A power cut may leave a renamed file both names. By its header it is then the live one, and
+    /// the other name goes.
+    fn take_in_spare(
+        &mut self,
+        path: PathBuf,
+        live: &BTreeMap<u64, PathBuf>,
+    ) -> Result<(), DiskError> {
+        let file = self.files.open(&path, OpenMode::Read);
+        let file = LiveFile { file: file.map_err(DiskError::io("open", &path))?, path };
+        let generation = scan::generation(&file)?;
+        if generation.is_some_and(|generation| live.contains_key(&generation)) {
+            self.remove(&file.path)
+        } else {
+            self.spares.push(file.path);
+            Ok(())
+        }
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), DiskError> {
+        self.files.remove_file(path).map_err(DiskError::io("remove", path))
     }
 }
 

@@ -5,9 +5,9 @@
 //!  new-G → wal-G → spare-G → wal-H → …
 //! ```
 //!
-//! A name says what is in the file, and each step is durable before the next: a file is called
-//! `wal-` only while its header is on the disk and fits the name, and loses the name before its
-//! header is written again. So a `wal-` file with another header is damage, never a crash.
+//! A name says what is in the file: a file is called `wal-` only while its header is on the disk
+//! and fits the name, and has lost the name on the disk, too, before its header is written again.
+//! So a `wal-` file with another header is damage, never the trace of a crash.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,8 @@ pub(super) struct Pool {
     pub(super) file_bytes: u64,
     pub(super) next_generation: u64,
     pub(super) spares: Vec<PathBuf>,
+    /// True if a spare file may still have its old name on the disk.
+    pub(super) spares_unsynced: bool,
 }
 
 impl Pool {
@@ -53,6 +55,9 @@ impl Pool {
         let generation = self.next_generation;
         let bytes = bytes.saturating_add(PAGE_BYTES).max(self.file_bytes);
         let (path, file) = self.reserve(generation, bytes)?;
+        if std::mem::take(&mut self.spares_unsynced) && self.spares.contains(&path) {
+            self.sync_dir()?;
+        }
         let mut nonce = Nonce([0; 16]);
         self.random.fill(&mut nonce.0);
         let header = FileHeader { cluster: self.cluster.clone(), generation, nonce };
@@ -112,8 +117,8 @@ impl Pool {
         }
         let spare = spare_path(&self.dir, generation);
         self.files.rename(path, &spare).map_err(DiskError::io("rename", path))?;
-        self.sync_dir()?;
         self.spares.push(spare);
+        self.spares_unsynced = true;
         Ok(())
     }
 

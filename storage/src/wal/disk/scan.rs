@@ -36,6 +36,15 @@ pub(super) fn read_header(
     Ok(header)
 }
 
+/// The generation of a file that may never have had a header.
+pub(super) fn generation(file: &LiveFile) -> Result<Option<u64>, DiskError> {
+    if length(file)? < PAGE_BYTES {
+        return Ok(None);
+    }
+    let page = read(file, 0, PAGE_BYTES)?;
+    Ok(FileHeader::decode(&page).ok().map(|header| header.generation))
+}
+
 /// The frames of a file up to the first place that holds none. Something valid behind that place
 /// means that durable bytes are damaged.
 pub(super) fn frames(file: &LiveFile, nonce: Nonce) -> Result<Vec<Frame>, DiskError> {

@@ -173,14 +173,14 @@ fn the_golden_slot_is_read() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
     if std::env::var_os("ODRADEK_WRITE_GOLDEN").is_some() {
         std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("slot.1"), whole(&expected)).unwrap();
-        std::fs::write(dir.join("seal.1"), seal.encode()).unwrap();
+        std::fs::write(dir.join("slot-1.bin"), whole(&expected)).unwrap();
+        std::fs::write(dir.join("seal-1.bin"), seal.encode()).unwrap();
     }
-    let bytes = Bytes::from(std::fs::read(dir.join("slot.1")).unwrap());
+    let bytes = Bytes::from(std::fs::read(dir.join("slot-1.bin")).unwrap());
     let (header, footer) = decode_whole(&bytes, &cluster(), at(7)).unwrap();
     assert_eq!((header.nonce, header.crc), (NONCE, expected.crc));
     assert_eq!(footer.blocks, expected.blocks);
-    let bytes = Bytes::from(std::fs::read(dir.join("seal.1")).unwrap());
+    let bytes = Bytes::from(std::fs::read(dir.join("seal-1.bin")).unwrap());
     assert_eq!(decode_head(&bytes, &cluster(), at(8)), Ok(Head::Seal(seal)));
 }
 
