@@ -7,11 +7,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
 use super::ObjectWal;
 use crate::names::SlotRef;
-
-/// A request took longer than it may. What it was to do may be done, or be done later.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer within {0:?}")]
-pub(super) struct TimedOut(Duration);
+use crate::store::{StoreErrorKind, TookTooLong, classify};
 
 impl ObjectWal {
     /// Bytes of the object at `at` and the object's length; `None` if it is not there.
@@ -34,8 +30,13 @@ impl ObjectWal {
         };
         match fetched {
             Ok(fetched) => Ok(Some(fetched)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => match classify(&error) {
+                // A missing bucket is not found either, but says nothing of what is in it.
+                StoreErrorKind::NotFound => Ok(None),
+                // It is there and shorter than any of ours.
+                StoreErrorKind::InvalidRange => Ok(Some((Bytes::new(), 0))),
+                _ => Err(error),
+            },
         }
     }
 
@@ -52,7 +53,7 @@ impl ObjectWal {
             Ok(answer) => answer,
             Err(_) => Err(object_store::Error::Generic {
                 store: "write-ahead log",
-                source: Box::new(TimedOut(allowed)),
+                source: Box::new(TookTooLong),
             }),
         }
     }

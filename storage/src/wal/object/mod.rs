@@ -28,6 +28,7 @@ use super::{DeleteError, PutError, RecoverError, Recovered, Wal, WalKind};
 use crate::collect::SealCheck;
 use crate::names::{ChainRef, Names, SlotRef};
 use crate::slots::{SlotError, SlotReader};
+use crate::store::{StoreErrorKind, classify};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -71,8 +72,8 @@ pub struct ObjectWal {
 }
 
 impl ObjectWal {
-    /// A log of slots below `names` in `store`. The store should not retry by itself: how long a
-    /// put is waited for, and when a second one is sent, is decided here.
+    /// A log of slots below `names` in `store`, which should be [`crate::store::Store::direct`]:
+    /// how long a put is waited for, and when it is tried again, is decided here.
     #[must_use]
     pub fn new(
         store: Arc<dyn ObjectStore>,
@@ -105,8 +106,8 @@ impl ObjectWal {
             return Ok(());
         };
         match self.store.delete(&path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) if classify(&error) != StoreErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
         }
     }
 }

@@ -4,12 +4,13 @@ use std::pin::pin;
 
 use futures::future::{Either, select};
 use object_store::path::Path;
-use object_store::{ObjectStore, PutMode, PutPayload};
+use object_store::{Error as E, ObjectStore, PutMode, PutPayload};
 use tokio::time::{Instant, sleep};
 
 use super::ObjectWal;
 use super::retry::Retry;
 use crate::metric_names as names;
+use crate::store::{StoreErrorKind, classify};
 use crate::wal::PutError;
 use crate::wal::slot::FrozenSlot;
 
@@ -19,6 +20,7 @@ pub(super) enum Answer {
     /// It landed.
     Created,
     /// Something is there, perhaps ours; or, where a store says so of puts that collide, nothing.
+    /// (Where such an answer can be told apart it counts as [`Answer::Unknown`].)
     Exists,
     /// It may have landed, or may yet.
     Unknown(object_store::Error),
@@ -29,7 +31,7 @@ impl ObjectWal {
         let path = self.path(slot.at);
         let payload: PutPayload = slot.chunks.iter().cloned().collect();
         let mut retry = Retry::new(&self.pace, &self.troubles, "put", slot.at);
-        let start = Instant::now();
+        let mut started_at = Instant::now();
         loop {
             match self.put_hedged(&path, &payload, slot.length, retry.failures()).await {
                 Answer::Created => break,
@@ -38,8 +40,10 @@ impl ObjectWal {
                 Answer::Unknown(error) => retry.failed(&error).await,
             }
             metrics::counter!(names::WAL_RETRIES).increment(1);
+            started_at = Instant::now();
         }
-        self.hedging.measured(slot.length, start.elapsed());
+        // Of the last attempt alone: an outage says nothing about how long a put takes.
+        self.hedging.measured(slot.length, started_at.elapsed());
         Ok(())
     }
 
@@ -83,11 +87,8 @@ impl ObjectWal {
         let put = self.store.put_opts(path, payload, PutMode::Create.into());
         match self.within(length, retries, put).await {
             Ok(_) => Answer::Created,
-            Err(
-                object_store::Error::AlreadyExists { .. }
-                | object_store::Error::Precondition { .. }
-                | object_store::Error::NotModified { .. },
-            ) => Answer::Exists,
+            Err(E::Precondition { .. } | E::NotModified { .. }) => Answer::Exists,
+            Err(error) if classify(&error) == StoreErrorKind::AlreadyExists => Answer::Exists,
             Err(error) => Answer::Unknown(error),
         }
     }

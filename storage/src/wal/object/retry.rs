@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::names::SlotRef;
 use crate::range::Place;
+use crate::store::{StoreErrorKind, classify, describe};
 
 /// How often one operation that keeps failing is logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -99,7 +100,8 @@ impl<'a> Retry<'a> {
     }
 
     fn note(&mut self, permanent: bool, error: &object_store::Error) {
-        let what = format!("cannot {} {}: {error}", self.doing, Place::Slot(self.at));
+        let (doing, place) = (self.doing, Place::Slot(self.at));
+        let what = format!("cannot {doing} {place}: {}", describe(error));
         let mut troubles = self.troubles.0.lock();
         let id = *self.id.get_or_insert_with(|| {
             troubles.0 += 1;
@@ -115,6 +117,7 @@ impl<'a> Retry<'a> {
         }
         self.logged_at = Some(Instant::now());
         let (doing, slot, failures) = (self.doing, Place::Slot(self.at), self.failures);
+        let error = describe(error);
         if permanent {
             tracing::error!(
                 %error, %slot, failures,
@@ -134,18 +137,8 @@ impl Drop for Retry<'_> {
     }
 }
 
-/// True for what does not pass by itself: rights, credentials, a bucket that is gone, a request
-/// that the store does not know.
+/// True for what does not pass by itself: rights, credentials, a bucket that is gone.
 fn is_permanent(error: &object_store::Error) -> bool {
-    use object_store::Error as E;
-    matches!(
-        error,
-        E::PermissionDenied { .. }
-            | E::Unauthenticated { .. }
-            | E::NotFound { .. }
-            | E::InvalidPath { .. }
-            | E::NotSupported { .. }
-            | E::NotImplemented { .. }
-            | E::UnknownConfigurationKey { .. }
-    )
+    // An object cannot be missing for a put, and reads of it do not come here.
+    matches!(classify(error), StoreErrorKind::Permanent(_) | StoreErrorKind::NotFound)
 }

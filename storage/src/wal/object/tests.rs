@@ -150,7 +150,7 @@ async fn trouble_is_shown_while_it_lasts() {
     });
     tokio::time::sleep(Duration::from_secs(5)).await;
     let trouble = wal.trouble().unwrap();
-    assert!(trouble.contains("403"), "{trouble}");
+    assert!(trouble.contains("access denied"), "{trouble}");
     putting.await.unwrap().unwrap();
     assert_eq!(wal.trouble(), None);
 }
