@@ -19,4 +19,6 @@ pub mod store;
 pub mod wal;
 
 #[cfg(test)]
+mod history_tests;
+#[cfg(test)]
 mod testkit;

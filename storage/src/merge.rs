@@ -210,3 +210,6 @@ async fn out_of_slots(
 fn follows(one: &Range, next: &Range) -> bool {
     one.next_offset == next.base_offset
 }
+
+#[cfg(test)]
+mod tests;

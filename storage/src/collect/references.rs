@@ -47,19 +47,20 @@ impl References {
         let mut references = Self::default();
         references.objects.extend(&roots.manifests);
         references.objects.extend(roots.index_objects.iter().map(|(name, _)| *name));
-        let mut manifests = stream::iter(&roots.manifests)
-            .map(|name| catalog.manifest(*name))
-            .buffer_unordered(limits::LISTS_AT_ONCE);
+        let manifests: Vec<_> =
+            roots.manifests.iter().map(|name| catalog.manifest(*name)).collect();
+        let mut manifests = stream::iter(manifests).buffer_unordered(limits::LISTS_AT_ONCE);
         while let Some(manifest) = manifests.try_next().await? {
             for entry in manifest.partitions.values() {
                 references.add_segments(&entry.ranges);
             }
         }
-        let mut index_objects = stream::iter(&roots.index_objects)
-            .map(|(name, accepted)| async move {
-                catalog.index_object(*name).await.map(|index| (*name, accepted, index))
-            })
-            .buffer_unordered(limits::LISTS_AT_ONCE);
+        let read = |(name, accepted)| async move {
+            catalog.index_object(name).await.map(|index| (name, accepted, index))
+        };
+        let index_objects: Vec<_> =
+            roots.index_objects.iter().map(|(name, accepted)| read((*name, accepted))).collect();
+        let mut index_objects = stream::iter(index_objects).buffer_unordered(limits::LISTS_AT_ONCE);
         while let Some((name, accepted, index)) = index_objects.try_next().await? {
             for partition in accepted {
                 let part = index.part(partition);

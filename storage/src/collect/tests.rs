@@ -112,7 +112,7 @@ async fn slots_go_by_trim_point_recovery_and_reference() {
     put_slot(&world, recovered, 66, b"slot").await;
     put_slot(&world, recovered, 9, b"sea").await;
     // A takeover's list refers to slot 2 of the recovered epoch.
-    let mut range = world.slots.put(2, &[batches(0, &[10])])[0];
+    let mut range = world.slots.put(CHAIN.slot(SlotNumber(2)), &[batches(0, &[10])])[0];
     range.place = crate::range::Place::Slot(recovered.slot(SlotNumber(2)));
     let part = SlotPart {
         partition: partition(0),

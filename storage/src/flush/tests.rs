@@ -1,14 +1,12 @@
 use std::collections::HashSet;
 
-use odradek_common::ids::SlotNumber;
 use odradek_common::limits;
 
 use super::*;
-use crate::names::SlotRef;
 use crate::range::Place;
 use crate::segment::BadBatches;
 use crate::slots::SlotRangeError;
-use crate::testkit::{CHAIN, World, batch, batch_of, batches, end_of, part, partition};
+use crate::testkit::{World, batch, batch_of, batches, end_of, part, partition, slot};
 
 const MIB: usize = 1 << 20;
 
@@ -87,8 +85,8 @@ async fn what_the_cache_let_go_comes_from_slots() {
     let world = World::new();
     let (a, b) = (batches(0, &[100, 2000, 30]), batches(0, &[7, 70_000]));
     let mut held = [Vec::new(), Vec::new()];
-    for (slot, (a, b)) in [(&a[..2], &b[..1]), (&a[2..], &b[1..])].into_iter().enumerate() {
-        let ranges = world.slots.put(slot as u64, &[a.to_vec(), b.to_vec()]);
+    for (number, (a, b)) in [(1, (&a[..2], &b[..1])), (2, (&a[2..], &b[1..]))] {
+        let ranges = world.slots.put(slot(number), &[a.to_vec(), b.to_vec()]);
         held.iter_mut().zip(ranges).for_each(|(held, range)| held.push(range));
     }
     let [of_a, of_b] = held.map(FlushSource::Slots);
@@ -104,14 +102,13 @@ async fn what_the_cache_let_go_comes_from_slots() {
     let merged = index(&world, &round).await;
     assert_eq!(merged.parts[0].ranges.len(), 1, "two slots become one range");
 
-    let slot: SlotRef = CHAIN.slot(SlotNumber(1));
-    world.slots.damage(slot, 20);
+    world.slots.damage(slot(2), 20);
     let damaged = write(&world.attempt(1), parts()).await;
     let Err(FlushError::Segments(WriteError::Slot(SlotRangeError::Damaged { .. }))) = damaged
     else {
         panic!("{damaged:?}")
     };
-    world.slots.remove(slot);
+    world.slots.remove(slot(2));
     let gone = write(&world.attempt(1), parts()).await;
     let Err(FlushError::Segments(WriteError::Slot(SlotRangeError::Slot { .. }))) = gone else {
         panic!("{gone:?}")
@@ -147,7 +144,8 @@ async fn what_is_not_as_announced_is_refused() {
     let epoch = of(vec![batch_of(0, 1, 1, 0, 10)]);
     let epoch = wrong(FlushPart { source: epoch, next_offset: 1, ..good() }).await;
     assert!(matches!(epoch, BadBatches::LeaderEpoch { .. }));
-    let slots = FlushSource::Slots(world.slots.put(1, &[all.clone(), vec![batch(9, 1, 0, 1)]]));
+    let slots =
+        FlushSource::Slots(world.slots.put(slot(1), &[all.clone(), vec![batch(9, 1, 0, 1)]]));
     assert!(missing(wrong(FlushPart { source: slots, next_offset: 10, ..good() }).await));
     assert!(!world.store.names().await.iter().any(|name| name.contains("/idx/")));
 }
@@ -169,8 +167,8 @@ async fn a_partition_comes_once_and_with_something() {
 async fn slots_are_named_where_they_lie() {
     let world = World::new();
     let all = batches(0, &[10, 20]);
-    let mut ranges = world.slots.put(1, &[all[..1].to_vec()]);
-    ranges.extend(world.slots.put(2, &[all[1..].to_vec()]));
+    let mut ranges = world.slots.put(slot(1), &[all[..1].to_vec()]);
+    ranges.extend(world.slots.put(slot(2), &[all[1..].to_vec()]));
     let slots = |ranges: Vec<Range>| SlotPart {
         partition: partition(0),
         group: GroupId(1),
@@ -186,7 +184,7 @@ async fn slots_are_named_where_they_lie() {
     let turned = index_slots(&world.attempt(1), vec![slots(turned)]).await.unwrap();
     assert_eq!(turned.parts, round.parts);
     let mut hole = ranges;
-    hole.extend(world.slots.put(3, &[vec![batch(9, 1, 0, 1)]]));
+    hole.extend(world.slots.put(slot(3), &[vec![batch(9, 1, 0, 1)]]));
     let hole = index_slots(&world.attempt(1), vec![slots(hole)]).await;
     assert!(matches!(hole, Err(FlushError::Coverage(CoverageError::Hole { .. }))));
     let empty = index_slots(&world.attempt(1), vec![slots(Vec::new())]).await;

@@ -7,8 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::flush;
-use crate::testkit::{CHAIN, Harm, World, batch, batches, end_of, part, partition};
-use odradek_common::ids::SlotNumber;
+use crate::testkit::{Harm, World, batch, batches, end_of, part, partition, slot};
 
 const CACHE: usize = 64 << 20;
 const MIB: usize = 1 << 20;
@@ -233,9 +232,9 @@ async fn ranges_that_lie_about_their_bytes_are_refused() {
 async fn slots_are_read_checked_and_kept() {
     let world = World::new();
     let all = batches(0, &[300, 400, 500, 20]);
-    let mut held = world.slots.put(1, &[vec![batch(0, 1, 0, 9)], all[..2].to_vec()]);
+    let mut held = world.slots.put(slot(1), &[vec![batch(0, 1, 0, 9)], all[..2].to_vec()]);
     held.remove(0);
-    held.extend(world.slots.put(2, &[all[2..].to_vec()]));
+    held.extend(world.slots.put(slot(2), &[all[2..].to_vec()]));
     let end = end_of(&all);
     let ranges = PartitionRanges::new(partition(0), 0, end, held, Bytes::new()).unwrap();
     let reader = world.reader(CACHE);
@@ -243,11 +242,11 @@ async fn slots_are_read_checked_and_kept() {
         let read = reader.read(&ranges, offset, MIB, true).await.unwrap();
         assert_eq!(read.concat(), expected(&all, offset, MIB, true).concat(), "at {offset}");
     }
-    world.slots.remove(CHAIN.slot(SlotNumber(1)));
+    world.slots.remove(slot(1));
     reader.read(&ranges, 0, MIB, true).await.unwrap();
     let gone = world.reader(CACHE).read(&ranges, 0, MIB, true).await;
     assert!(matches!(gone, Err(ReadError::Stale(Place::Slot(_)))), "{gone:?}");
-    world.slots.damage(CHAIN.slot(SlotNumber(2)), 40);
+    world.slots.damage(slot(2), 40);
     let damaged = world.reader(CACHE).read(&ranges, end - 1, MIB, true).await;
     assert!(matches!(damaged, Err(ReadError::Damaged { .. })), "{damaged:?}");
 }

@@ -26,6 +26,11 @@ use crate::slots::{SlotError, SlotReader};
 pub(crate) const CHAIN: ChainRef =
     ChainRef { broker: BrokerId(1), epoch: BrokerEpoch(1), chain: ChainId(0) };
 
+/// A slot of it.
+pub(crate) fn slot(number: u64) -> SlotRef {
+    CHAIN.slot(SlotNumber(number))
+}
+
 pub(crate) fn partition(number: i32) -> TopicPartition {
     TopicPartition { topic: TopicId(uuid::Uuid::from_u128(77)), partition: number }
 }
@@ -89,9 +94,8 @@ pub(crate) fn end_of(batches: &[Bytes]) -> i64 {
 pub(crate) struct MemorySlots(Mutex<HashMap<SlotRef, Bytes>>);
 
 impl MemorySlots {
-    /// Puts the batches of partitions into the slot `number` and says where they lie.
-    pub fn put(&self, number: u64, blocks: &[Vec<Bytes>]) -> Vec<Range> {
-        let at = CHAIN.slot(SlotNumber(number));
+    /// Puts the batches of partitions into the slot `at` and says where they lie.
+    pub fn put(&self, at: SlotRef, blocks: &[Vec<Bytes>]) -> Vec<Range> {
         let mut slot = BytesMut::from(&b"some header"[..]);
         let mut ranges = Vec::new();
         for batches in blocks {

@@ -1,0 +1,198 @@
+use std::collections::HashMap;
+
+use super::*;
+use crate::flush::{self, FlushPart, FlushSource, FlushedRound, SlotPart};
+use crate::testkit::{World, batch, batches, end_of, part, partition, slot};
+
+const CACHE: usize = 64 << 20;
+
+type Starts = HashMap<TopicPartition, i64>;
+
+fn starts(of: &[(i32, i64)]) -> Starts {
+    of.iter().map(|(number, start)| (partition(*number), *start)).collect()
+}
+
+fn plan(old: Option<&Merged>, taken: &[(&FlushedRound, &[i32])]) -> MergePlan {
+    let taken = taken.iter().map(|(round, numbers)| {
+        (round.index_object, numbers.iter().map(|number| partition(*number)).collect())
+    });
+    MergePlan {
+        group: GroupId(1),
+        manifest: old.and_then(|old| old.manifest),
+        version: old.map_or(0, |old| old.version),
+        taken: taken.collect(),
+    }
+}
+
+async fn merge(world: &World, plan: &MergePlan, starts: &Starts) -> Result<Merged, MergeError> {
+    write(&world.attempt(8), &world.catalog, plan, &|partition| starts.get(partition).copied())
+        .await
+}
+
+async fn flush(world: &World, parts: &[(i32, &[Bytes])]) -> FlushedRound {
+    let parts = parts.iter().map(|(number, batches)| part(*number, batches));
+    flush::write(&world.attempt(1), parts.collect()).await.unwrap()
+}
+
+async fn read(world: &World, manifest: &Merged, number: i32, start: i64, end: i64) -> Vec<u8> {
+    let catalog = &world.catalog;
+    let ranges = catalog.ranges(partition(number), manifest.manifest, &[], start, end);
+    let reader = world.reader(CACHE);
+    reader.read(&ranges.await.unwrap(), start, 1 << 20, true).await.unwrap().concat()
+}
+
+#[tokio::test]
+async fn rounds_become_one_manifest_and_then_the_next() {
+    let world = World::new();
+    let all = batches(0, &[10, 20, 30, 40]);
+    let other = batches(0, &[50]);
+    let first = flush(&world, &[(0, &all[..1]), (1, &other)]).await;
+    let second = flush(&world, &[(0, &all[1..2])]).await;
+    let third = flush(&world, &[(0, &all[2..])]).await;
+    let starts = starts(&[(0, 0), (1, 0)]);
+    // In any order; partition 1 was not accepted yet.
+    let taken: [(&FlushedRound, &[i32]); 2] = [(&second, &[0]), (&first, &[0])];
+    let one = merge(&world, &plan(None, &taken), &starts).await.unwrap();
+    assert_eq!((one.version, one.mark), (1, 8));
+    let manifest = world.catalog.manifest(one.manifest.unwrap()).await.unwrap();
+    assert_eq!((manifest.version, manifest.mark, manifest.partitions.len()), (1, 8, 1));
+    assert_eq!(read(&world, &one, 0, 0, end_of(&all[..2])).await, all[..2].concat());
+    let taken: [(&FlushedRound, &[i32]); 2] = [(&third, &[0]), (&first, &[1])];
+    let two = merge(&world, &plan(Some(&one), &taken), &starts).await.unwrap();
+    assert_eq!(two.version, 2);
+    assert_eq!(read(&world, &two, 0, 0, end_of(&all)).await, all.concat());
+    assert_eq!(read(&world, &two, 1, 0, 1).await, other.concat());
+    let manifest = world.catalog.manifest(two.manifest.unwrap()).await.unwrap();
+    let entry = &manifest.partitions[&partition(0)];
+    assert_eq!((entry.end, &entry.checkpoint), (end_of(&all), &part(0, &all).checkpoint));
+}
+
+#[tokio::test]
+async fn what_lies_in_slots_is_written_to_segments() {
+    let world = World::new();
+    let all = batches(0, &[10, 20, 30, 70_000, 9]);
+    let before = flush(&world, &[(0, &all[..1])]).await;
+    let mut ranges = world.slots.put(slot(1), &[all[1..3].to_vec()]);
+    let blocks = [vec![batch(0, 1, 0, 1)], all[3..4].to_vec()];
+    ranges.push(world.slots.put(slot(2), &blocks)[1]);
+    let slots = SlotPart {
+        partition: partition(0),
+        group: GroupId(1),
+        leader_epoch: LeaderEpoch(0),
+        ranges,
+        checkpoint: Bytes::from_static(b"taken over"),
+    };
+    let takeover = flush::index_slots(&world.attempt(2), vec![slots]).await.unwrap();
+    let after = flush(&world, &[(0, &all[4..])]).await;
+    let taken: [(&FlushedRound, &[i32]); 3] = [(&before, &[0]), (&takeover, &[0]), (&after, &[0])];
+    let merged = merge(&world, &plan(None, &taken), &starts(&[(0, 0)])).await.unwrap();
+    let manifest = world.catalog.manifest(merged.manifest.unwrap()).await.unwrap();
+    let ranges = &manifest.partitions[&partition(0)].ranges;
+    assert_eq!(ranges.len(), 3, "the two slots became one range");
+    assert!(ranges.iter().all(|range| matches!(range.place, Place::Segment(_))));
+    assert_eq!(read(&world, &merged, 0, 0, end_of(&all)).await, all.concat());
+}
+
+#[tokio::test]
+async fn what_is_below_the_log_start_or_deleted_is_left_out() {
+    let world = World::new();
+    let all = batches(0, &[10, 20, 30]);
+    let first = flush(&world, &[(0, &all[..1]), (1, &all[..1])]).await;
+    let second = flush(&world, &[(0, &all[1..])]).await;
+    let taken: [(&FlushedRound, &[i32]); 2] = [(&first, &[0, 1]), (&second, &[0])];
+    let one = merge(&world, &plan(None, &taken), &starts(&[(0, 2)])).await.unwrap();
+    let manifest = world.catalog.manifest(one.manifest.unwrap()).await.unwrap();
+    assert_eq!(manifest.partitions.len(), 1);
+    assert_eq!(manifest.partitions[&partition(0)].ranges[0].base_offset, 1);
+    // All of it below the log start, which is past the flushed end: the state of the producers stays.
+    let two = merge(&world, &plan(Some(&one), &[]), &starts(&[(0, 100)])).await.unwrap();
+    let manifest = world.catalog.manifest(two.manifest.unwrap()).await.unwrap();
+    let entry = &manifest.partitions[&partition(0)];
+    assert_eq!((entry.end, entry.ranges.len()), (6, 0));
+    let log = world.catalog.ranges(partition(0), two.manifest, &[], 100, 6).await.unwrap();
+    assert_eq!(log.checkpoint(), &part(0, &all).checkpoint);
+    // It grows on from there.
+    let third = flush(&world, &[(0, &[batch(6, 100, 0, 10)])]).await;
+    let plan_three = plan(Some(&two), &[(&third, &[0])]);
+    let three = merge(&world, &plan_three, &starts(&[(0, 100)])).await.unwrap();
+    assert_eq!(read(&world, &three, 0, 100, 106).await, batch(6, 100, 0, 10));
+    // With the last partition the manifest goes.
+    let none = merge(&world, &plan(Some(&three), &[]), &Starts::new()).await.unwrap();
+    assert_eq!((none.manifest, none.version), (None, 4));
+}
+
+#[tokio::test]
+async fn holes_doubles_and_strangers_are_refused() {
+    let world = World::new();
+    let all = batches(0, &[10, 20, 30]);
+    let rounds = [0, 1, 2].map(|at| &all[at..=at]);
+    let [first, second, third] = [
+        flush(&world, &[(0, rounds[0])]).await,
+        flush(&world, &[(0, rounds[1])]).await,
+        flush(&world, &[(0, rounds[2])]).await,
+    ];
+    let starts = starts(&[(0, 0)]);
+    let refused = |taken: Vec<(&FlushedRound, &'static [i32])>| {
+        let plan = plan(None, &taken);
+        let (world, starts) = (&world, &starts);
+        async move { merge(world, &plan, starts).await.unwrap_err() }
+    };
+    let hole = refused(vec![(&first, &[0]), (&third, &[0])]).await;
+    assert!(matches!(hole, MergeError::Coverage { source: CoverageError::Hole { .. }, .. }));
+    let front = refused(vec![(&second, &[0])]).await;
+    assert!(matches!(front, MergeError::Coverage { source: CoverageError::Hole { .. }, .. }));
+    let twice = refused(vec![(&first, &[0]), (&first, &[0])]).await;
+    assert!(matches!(twice, MergeError::Coverage { source: CoverageError::Overlap { .. }, .. }));
+    let nothing = refused(vec![(&first, &[5])]).await;
+    assert!(matches!(nothing, MergeError::Catalog(CatalogError::NoSuchPart { .. })));
+
+    let one = merge(&world, &plan(None, &[(&first, &[0])]), &starts).await.unwrap();
+    let mut stale = plan(Some(&one), &[(&second, &[0])]);
+    stale.version = 7;
+    let stale = merge(&world, &stale, &starts).await;
+    assert!(matches!(stale, Err(MergeError::NotAsPlanned { .. })));
+    let mut other = plan(None, &[(&first, &[0])]);
+    other.group = GroupId(2);
+    let other = merge(&world, &other, &starts).await;
+    assert!(matches!(other, Err(MergeError::NotAsPlanned { .. })));
+    let two = merge(&world, &plan(Some(&one), &[(&second, &[0])]), &starts).await.unwrap();
+    assert_eq!(read(&world, &two, 0, 0, end_of(rounds[1])).await, all[..2].concat());
+}
+
+#[tokio::test]
+async fn a_round_that_comes_late_and_is_below_the_log_start_changes_nothing() {
+    let world = World::new();
+    let all = batches(0, &[10, 20]);
+    let first = flush(&world, &[(0, &all[..1])]).await;
+    let second = flush(&world, &[(0, &all[1..])]).await;
+    let starts = starts(&[(0, 1)]);
+    let one = merge(&world, &plan(None, &[(&second, &[0])]), &starts).await.unwrap();
+    let two = merge(&world, &plan(Some(&one), &[(&first, &[0])]), &starts).await.unwrap();
+    let manifest = world.catalog.manifest(two.manifest.unwrap()).await.unwrap();
+    let entry = &manifest.partitions[&partition(0)];
+    assert_eq!((entry.end, entry.ranges.len()), (3, 1));
+    assert_eq!(entry.checkpoint, part(0, &all).checkpoint);
+}
+
+#[tokio::test]
+async fn a_source_that_fails_leaves_no_manifest() {
+    let world = World::new();
+    let all = batches(0, &[10]);
+    let ranges = world.slots.put(slot(1), &[all.clone()]);
+    let source = FlushSource::Slots(ranges.clone());
+    let round = flush::write(&world.attempt(1), vec![FlushPart { source, ..part(0, &all) }]).await;
+    round.unwrap();
+    let slots = SlotPart {
+        partition: partition(1),
+        group: GroupId(1),
+        leader_epoch: LeaderEpoch(0),
+        ranges,
+        checkpoint: Bytes::new(),
+    };
+    let takeover = flush::index_slots(&world.attempt(2), vec![slots]).await.unwrap();
+    let Place::Slot(at) = world.slots.put(slot(1), &[all])[0].place else { panic!() };
+    world.slots.remove(at);
+    let lost = merge(&world, &plan(None, &[(&takeover, &[1])]), &starts(&[(1, 0)])).await;
+    assert!(matches!(lost, Err(MergeError::Segments(WriteError::Slot(_)))));
+    assert!(!world.store.names().await.iter().any(|name| name.contains("/man/")));
+}
