@@ -33,3 +33,14 @@ pub const WAL_OLDEST_UNLANDED_SECONDS: &str = "odradek_wal_oldest_unlanded_secon
 pub const WAL_HEDGES: &str = "odradek_wal_hedges_total";
 /// Counter: puts of slots that were tried again.
 pub const WAL_RETRIES: &str = "odradek_wal_retries_total";
+
+/// Counter: requests to the store, attempts counted singly. Labels `operation`, `outcome`.
+pub const STORE_REQUESTS: &str = "odradek_store_requests_total";
+/// Histogram: seconds that a request to the store took, body included. Label `operation`.
+pub const STORE_SECONDS: &str = "odradek_store_request_seconds";
+/// Counter: bytes of objects sent to the store.
+pub const STORE_SENT_BYTES: &str = "odradek_store_sent_bytes_total";
+/// Counter: bytes of objects received from the store.
+pub const STORE_RECEIVED_BYTES: &str = "odradek_store_received_bytes_total";
+/// Counter: requests to the store that were tried again. Label `operation`.
+pub const STORE_RETRIES: &str = "odradek_store_retries_total";
