@@ -230,3 +230,15 @@ pub const GROUPS_OF_A_REQUEST: usize = 50_000;
 pub const CATALOG_CACHE_BYTES: u64 = 64 << 20;
 /// The longest wait of a fetch, whatever it asks for, in ms.
 pub const FETCH_WAIT_MAX_MS: u64 = 60_000;
+/// Connections to the admin server at once.
+pub const ADMIN_CONNECTIONS: usize = 64;
+/// Bytes of the head of a request to the admin server; bodies are not read.
+pub const ADMIN_REQUEST_HEAD_BYTES: usize = 16 << 10;
+/// Milliseconds that the admin server waits for the head of a request, or for the next request.
+pub const ADMIN_REQUEST_HEAD_MS: u64 = 30_000;
+/// Milliseconds that one connection to the admin server lives.
+pub const ADMIN_CONNECTION_MS: u64 = 300_000;
+/// Bytes of the formation marker.
+pub const FORMATION_BYTES: u64 = 64 << 10;
+/// Milliseconds that one put of a race of `check-store` may take.
+pub const CHECK_RACE_PUT_MS: u64 = 15_000;
