@@ -4,6 +4,8 @@
 mod backend;
 mod log;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

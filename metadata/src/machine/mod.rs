@@ -13,6 +13,9 @@ mod partitions;
 mod take_over;
 mod topics;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use crate::command::Command;
 use crate::ids::Incarnation;
 use crate::image::{Image, Registration};

@@ -4,6 +4,8 @@ mod applier;
 mod codec;
 mod log_store;
 mod network;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
