@@ -1,0 +1,36 @@
+//! The group coordinator: classic consumer groups and committed offsets, as Apache Kafka 4.1 serves
+//! them, on the coordinator runtime.
+//!
+//! [`GroupService`] maps requests to the shard of their group and back. A shard's state machine
+//! ([`GroupMachine`]) is pure; its records have Kafka's own formats ([`records`]).
+
+mod admin;
+mod calls;
+mod context;
+mod gauges;
+mod group;
+mod join;
+mod machine;
+mod member;
+mod offsets;
+mod rebalance;
+pub mod records;
+mod service;
+mod session;
+mod settings;
+mod state;
+mod statics;
+mod store;
+mod subscription;
+mod sync;
+
+#[cfg(test)]
+mod tests;
+
+pub use calls::{Answer, CommittedOffset, FetchCall, JoinCall, Request};
+pub use gauges::{GroupCounts, ShardGauges};
+pub use machine::GroupMachine;
+pub use service::{Deferred, GroupService};
+pub use settings::GroupSettings;
+pub use state::GroupState;
+pub use store::{Cursor, Store};

@@ -1,0 +1,12 @@
+//! Tests of the state machine (pure, driven by [`harness::Harness`]) and of the service on shards.
+
+mod admin;
+mod harness;
+mod join;
+mod offsets;
+mod properties;
+mod scenarios;
+mod service;
+mod session;
+mod statics;
+mod sync;
