@@ -242,3 +242,5 @@ pub const ADMIN_CONNECTION_MS: u64 = 300_000;
 pub const FORMATION_BYTES: u64 = 64 << 10;
 /// Milliseconds that one put of a race of `check-store` may take.
 pub const CHECK_RACE_PUT_MS: u64 = 15_000;
+/// Bytes of a chunk of a segment below which it is copied to its neighbours.
+pub const COPIED_CHUNK_BYTES: usize = 4 << 10;

@@ -68,8 +68,10 @@ async fn segments_are_bounded_wherever_the_buffers_end() {
     let world = World::new();
     let all = batches(0, &[5 * MIB; 30]);
     let end = end_of(&all);
-    // Buffers of seven batches each, so that some must be cut.
-    let buffers: Vec<Bytes> = all.chunks(7).map(|chunk| Bytes::from(chunk.concat())).collect();
+    // Buffers that have nothing to do with batches, so that some must be cut.
+    let whole = Bytes::from(all.concat());
+    let cut = |at: usize| whole.slice(at..whole.len().min(at + 31 * MIB + 7));
+    let buffers: Vec<Bytes> = (0..whole.len()).step_by(31 * MIB + 7).map(cut).collect();
     let source = FlushSource::Batches(buffers);
     let parts = vec![FlushPart { source, ..part(0, &all) }];
     let round = write(&world.attempt(1), parts).await.unwrap();

@@ -1,8 +1,9 @@
-//! Walking the batches of a range, as they are written and as they are read: their offsets rise
-//! and stay within it.
+//! Walking the batches of a range as they are written: their offsets rise and stay within it. The
+//! bytes come in chunks that are cut anywhere: in memory a batch's patched header and its records
+//! lie apart.
 
 use bytes::Bytes;
-use odradek_common::batch::{Batch, BatchError, BatchHeader};
+use odradek_common::batch::{BatchError, BatchHeader, HEADER_LENGTH};
 use odradek_common::ids::LeaderEpoch;
 
 /// Why bytes are not the batches of a range.
@@ -48,18 +49,21 @@ pub enum BadBatches {
     },
 }
 
-/// A walk over the batches of a range, chunk by chunk.
-#[derive(Clone, Copy, Debug)]
-pub struct Walk {
+/// A walk over the batches of a range.
+#[derive(Clone, Debug)]
+pub struct Walk<'a> {
+    later: std::slice::Iter<'a, Bytes>,
+    /// What is left of the current chunk.
+    rest: &'a [u8],
     expected: i64,
     end: i64,
 }
 
-impl Walk {
-    /// Over a range of offsets.
+impl<'a> Walk<'a> {
+    /// Over a range of offsets whose batches lie in `chunks`.
     #[must_use]
-    pub fn new(base_offset: i64, next_offset: i64) -> Self {
-        Self { expected: base_offset, end: next_offset }
+    pub fn new(base_offset: i64, next_offset: i64, chunks: &'a [Bytes]) -> Self {
+        Self { later: chunks.iter(), rest: &[], expected: base_offset, end: next_offset }
     }
 
     /// The lowest offset that the next batch may have.
@@ -68,82 +72,79 @@ impl Walk {
         self.expected
     }
 
-    /// The batches of the next chunk, which holds whole ones. Stops after the first error.
-    pub fn chunk(&mut self, chunk: &Bytes) -> impl Iterator<Item = Result<Batch, BadBatches>> {
-        let mut rest = chunk.clone();
-        std::iter::from_fn(move || {
-            if rest.is_empty() {
-                return None;
-            }
-            let batch = self.step(&mut rest);
-            if batch.is_err() {
-                rest.clear();
-            }
-            Some(batch)
-        })
-    }
-
-    /// Cuts the next batch off `rest`.
+    /// The header of the next batch; `None` at the end of the bytes.
     ///
     /// # Errors
-    /// There is none, or its offsets lie where they cannot.
-    pub fn step(&mut self, rest: &mut Bytes) -> Result<Batch, BadBatches> {
+    /// There is something else, or its offsets lie where they cannot.
+    pub fn header(&self) -> Result<Option<BatchHeader>, BadBatches> {
+        let mut bytes = [0; HEADER_LENGTH];
+        let mut got = 0;
+        let chunks = std::iter::once(self.rest).chain(self.later.clone().map(|chunk| &chunk[..]));
+        for chunk in chunks {
+            let taken = chunk.len().min(HEADER_LENGTH - got);
+            bytes[got..got + taken].copy_from_slice(&chunk[..taken]);
+            got += taken;
+            if got == HEADER_LENGTH {
+                break;
+            }
+        }
+        if got == 0 {
+            return Ok(None);
+        }
         let offset = self.expected;
-        let batch =
-            Batch::split_first(rest).map_err(|source| BadBatches::NoBatch { offset, source })?;
-        let (base_offset, next_offset) = (batch.header.base_offset, batch.header.next_offset());
+        let header = BatchHeader::parse(&bytes[..got])
+            .map_err(|source| BadBatches::NoBatch { offset, source })?;
+        let (base_offset, next_offset) = (header.base_offset, header.next_offset());
         if base_offset < offset || next_offset <= base_offset || next_offset > self.end {
             let (expected, end) = (offset, self.end);
             return Err(BadBatches::Offsets { base_offset, next_offset, expected, end });
         }
-        self.expected = next_offset;
-        Ok(batch)
-    }
-}
-
-/// A walk over batches of which none is missing.
-#[derive(Debug)]
-pub(super) struct StrictWalk {
-    walk: Walk,
-    leader_epoch: LeaderEpoch,
-}
-
-impl StrictWalk {
-    pub fn new(base_offset: i64, next_offset: i64, leader_epoch: LeaderEpoch) -> Self {
-        Self { walk: Walk::new(base_offset, next_offset), leader_epoch }
+        Ok(Some(header))
     }
 
-    pub fn expected(&self) -> i64 {
-        self.walk.expected()
-    }
-
-    /// Cuts off `rest` as many whole batches as fit into `room` bytes, at least one.
-    pub fn run(&mut self, rest: &mut Bytes, room: u64) -> Result<Bytes, BadBatches> {
-        let whole = rest.clone();
-        let mut taken = 0;
-        while !rest.is_empty() {
-            let (before, walk) = (rest.clone(), self.walk);
-            let batch = self.walk.step(rest)?;
-            self.check(walk.expected(), &batch.header)?;
-            let end = taken + batch.bytes.len();
-            if taken > 0 && end as u64 > room {
-                (*rest, self.walk) = (before, walk);
-                break;
-            }
-            taken = end;
-        }
-        Ok(whole.slice(..taken))
-    }
-
-    fn check(&self, expected: i64, header: &BatchHeader) -> Result<(), BadBatches> {
+    /// As [`Self::header`] where nothing was compacted and no batch is of a later leader epoch
+    /// than `highest`.
+    ///
+    /// # Errors
+    /// As for [`Self::header`], or offsets are missing, or the leader epoch is impossible.
+    pub fn strict_header(&self, highest: LeaderEpoch) -> Result<Option<BatchHeader>, BadBatches> {
+        let Some(header) = self.header()? else { return Ok(None) };
         let (offset, found) = (header.base_offset, header.leader_epoch);
-        if offset != expected {
-            return Err(BadBatches::Missing { from: expected, to: offset });
+        if offset != self.expected {
+            return Err(BadBatches::Missing { from: self.expected, to: offset });
         }
-        let highest = self.leader_epoch.0;
-        if !(0..=highest).contains(&found) {
-            return Err(BadBatches::LeaderEpoch { offset, found, highest });
+        if !(0..=highest.0).contains(&found) {
+            return Err(BadBatches::LeaderEpoch { offset, found, highest: highest.0 });
         }
+        Ok(Some(header))
+    }
+
+    /// Goes past the batch whose header is `header`, and shows its bytes, part by part.
+    ///
+    /// # Errors
+    /// The bytes end before the batch does.
+    pub fn pass(
+        &mut self,
+        header: &BatchHeader,
+        mut visit: impl FnMut(&[u8]),
+    ) -> Result<(), BadBatches> {
+        let need = header.size_bytes();
+        let mut got = 0;
+        while got < need {
+            if self.rest.is_empty() {
+                let Some(next) = self.later.next() else {
+                    let source = BatchError::Truncated { got, need };
+                    return Err(BadBatches::NoBatch { offset: self.expected, source });
+                };
+                self.rest = next;
+                continue;
+            }
+            let (part, rest) = self.rest.split_at(self.rest.len().min(need - got));
+            visit(part);
+            got += part.len();
+            self.rest = rest;
+        }
+        self.expected = header.next_offset();
         Ok(())
     }
 }

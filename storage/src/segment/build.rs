@@ -1,8 +1,10 @@
-//! Building a segment as a list of chunks: the batches' bytes are never copied.
+//! Building a segment as a list of chunks: the batches' bytes are not copied, but for small chunks,
+//! which cost more one by one.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use object_store::PutPayload;
 use odradek_common::ids::{GroupId, LeaderEpoch, TopicPartition};
+use odradek_common::limits;
 
 use super::batches::{BadBatches, Walk};
 use super::footer::{FooterRange, SegmentFooter};
@@ -15,6 +17,8 @@ use crate::range::{Place, Range};
 pub struct SegmentBuilder {
     name: ObjectName,
     chunks: Vec<Bytes>,
+    /// Small chunks that follow the last.
+    small: BytesMut,
     position: u64,
     ranges: Vec<FooterRange>,
 }
@@ -41,11 +45,11 @@ impl SegmentBuilder {
     /// An empty segment with the name `name`.
     #[must_use]
     pub fn new(name: ObjectName) -> Self {
-        Self { name, chunks: Vec::new(), position: 0, ranges: Vec::new() }
+        let (chunks, ranges) = (Vec::new(), Vec::new());
+        Self { name, chunks, small: BytesMut::new(), position: 0, ranges }
     }
 
-    /// Adds the batches that lie in `chunks`, each of which holds whole ones, as one range that
-    /// covers `base_offset..next_offset`. The batches' offsets rise and lie within; where they
+    /// Adds the batches that lie in `chunks`, cut anywhere, as one range that covers `base_offset..next_offset`. The batches' offsets rise and lie within; where they
     /// leave some out, compaction has emptied them. Without a batch nothing is added.
     ///
     /// # Errors
@@ -85,15 +89,25 @@ impl SegmentBuilder {
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if !chunk.is_empty() {
-            self.position += chunk.len() as u64;
+        self.position += chunk.len() as u64;
+        if chunk.len() < limits::COPIED_CHUNK_BYTES {
+            self.small.extend_from_slice(&chunk);
+        } else {
+            self.end_small();
             self.chunks.push(chunk);
+        }
+    }
+
+    fn end_small(&mut self) {
+        if !self.small.is_empty() {
+            self.chunks.push(self.small.split().freeze());
         }
     }
 
     /// Puts the footer at the end.
     #[must_use]
     pub fn finish(mut self) -> WrittenSegment {
+        self.end_small();
         let footer = SegmentFooter { name: self.name, ranges: self.ranges };
         self.chunks.push(footer.encode());
         let payload = self.chunks.into_iter().collect();
@@ -108,13 +122,11 @@ fn survey(
 ) -> Result<Option<Surveyed>, BadBatches> {
     let mut stretches = StretchBuilder::default();
     let mut leader_epoch = None;
-    let mut walk = Walk::new(base_offset, next_offset);
-    for chunk in chunks {
-        for batch in walk.chunk(chunk) {
-            let batch = batch?;
-            leader_epoch.get_or_insert(LeaderEpoch(batch.header.leader_epoch));
-            stretches.push(&batch.header, &batch.bytes);
-        }
+    let mut walk = Walk::new(base_offset, next_offset, chunks);
+    while let Some(header) = walk.header()? {
+        leader_epoch.get_or_insert(LeaderEpoch(header.leader_epoch));
+        stretches.batch(&header);
+        walk.pass(&header, |bytes| stretches.bytes(bytes))?;
     }
     let Some(((stretches, crc), leader_epoch)) = stretches.finish().zip(leader_epoch) else {
         return Ok(None);

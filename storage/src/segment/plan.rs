@@ -7,14 +7,15 @@ use bytes::Bytes;
 use odradek_common::ids::{GroupId, LeaderEpoch, TopicPartition};
 use odradek_common::limits;
 
-use super::batches::{BadBatches, StrictWalk};
+use super::batches::{BadBatches, Walk};
 use super::write::WriteError;
 use crate::range::Range;
 
 /// Where batches are taken from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// From memory, in order. Each `Bytes` holds one or more whole batches.
+    /// From memory, in order, in chunks that are cut anywhere: a batch's header and its records
+    /// may lie apart.
     Batches(Vec<Bytes>),
     /// From slots, as the cache had to let go, in order.
     Slots(Vec<Range>),
@@ -75,88 +76,108 @@ pub(super) fn plan(inputs: Vec<Input>) -> Result<Vec<Vec<Piece>>, WriteError> {
     Ok(full)
 }
 
+/// A part of an input that fits a segment.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    base_offset: i64,
+    next_offset: i64,
+    bytes: u64,
+}
+
 /// Cuts an input into pieces that fit a segment each, and checks that it is what it announces.
 fn cut(number: usize, input: Input) -> Result<Vec<Piece>, WriteError> {
-    let Input { partition, group, leader_epoch, base_offset, next_offset, source } = input;
-    let mut pieces = Pieces { done: Vec::new(), open: None };
-    let piece = |base_offset, next_offset, bytes, source| Piece {
+    let Input { partition, group, leader_epoch, .. } = input;
+    let wrong = |source| WriteError::Batches { partition, source };
+    let (cuts, sources) = match input.source {
+        Source::Batches(ref chunks) => {
+            let cuts = cut_batches(&input, chunks).map_err(wrong)?;
+            let sources = split(chunks, &cuts).into_iter().map(Source::Batches).collect();
+            (cuts, sources)
+        }
+        Source::Slots(ref ranges) => cut_slots(&input, ranges).map_err(wrong)?,
+    };
+    let covered = cuts.last().map_or(input.base_offset, |cut| cut.next_offset);
+    if covered != input.next_offset {
+        return Err(wrong(BadBatches::Missing { from: covered, to: input.next_offset }));
+    }
+    let pieces = cuts.into_iter().zip(sources).map(|(cut, source)| Piece {
         input: number,
         partition,
         group,
         leader_epoch,
-        base_offset,
-        next_offset,
-        bytes,
+        base_offset: cut.base_offset,
+        next_offset: cut.next_offset,
+        bytes: cut.bytes,
         source,
+    });
+    Ok(pieces.collect())
+}
+
+/// Adds what follows to the last cut, or begins a new one; true if it did that.
+fn extend(cuts: &mut Vec<Cut>, more: Cut) -> bool {
+    match cuts.last_mut() {
+        Some(last) if last.bytes + more.bytes <= limits::SEGMENT_BYTES => {
+            last.next_offset = more.next_offset;
+            last.bytes += more.bytes;
+            false
+        }
+        _ => {
+            cuts.push(more);
+            true
+        }
+    }
+}
+
+fn cut_batches(input: &Input, chunks: &[Bytes]) -> Result<Vec<Cut>, BadBatches> {
+    let mut cuts = Vec::new();
+    let mut walk = Walk::new(input.base_offset, input.next_offset, chunks);
+    while let Some(header) = walk.strict_header(input.leader_epoch)? {
+        walk.pass(&header, |_| ())?;
+        let (base_offset, next_offset) = (header.base_offset, header.next_offset());
+        extend(&mut cuts, Cut { base_offset, next_offset, bytes: header.size_bytes() as u64 });
+    }
+    Ok(cuts)
+}
+
+/// The chunks of each cut.
+fn split(chunks: &[Bytes], cuts: &[Cut]) -> Vec<Vec<Bytes>> {
+    let mut chunks = chunks.iter().cloned();
+    let mut rest = Bytes::new();
+    let mut take = |cut: &Cut| {
+        let mut taken = Vec::new();
+        let mut missing = cut.bytes;
+        while missing > 0 {
+            if rest.is_empty() {
+                let Some(next) = chunks.next() else { break };
+                rest = next;
+                continue;
+            }
+            let length = usize::try_from(missing).unwrap_or(usize::MAX).min(rest.len());
+            taken.push(rest.split_to(length));
+            missing -= length as u64;
+        }
+        taken
     };
-    let wrong = |source| WriteError::Batches { partition, source };
-    let mut covered = base_offset;
-    match source {
-        Source::Batches(chunks) => {
-            for chunk in chunks {
-                let mut walk = StrictWalk::new(covered, next_offset, leader_epoch);
-                let mut rest = chunk;
-                while !rest.is_empty() {
-                    let (from, run) = (walk.expected(), walk.run(&mut rest, pieces.room()));
-                    let run = run.map_err(wrong)?;
-                    let bytes = run.len() as u64;
-                    let source = Source::Batches(vec![run]);
-                    pieces.push(piece(from, walk.expected(), bytes, source));
-                }
-                covered = walk.expected();
-            }
-        }
-        Source::Slots(ranges) => {
-            for range in ranges {
-                if range.base_offset != covered || range.next_offset <= covered {
-                    let (from, to) = (covered, range.base_offset);
-                    return Err(wrong(BadBatches::Missing { from, to }));
-                }
-                covered = range.next_offset;
-                let source = Source::Slots(vec![range]);
-                pieces.push(piece(range.base_offset, covered, range.length, source));
-            }
-        }
-    }
-    if covered != next_offset {
-        return Err(wrong(BadBatches::Missing { from: covered, to: next_offset }));
-    }
-    Ok(pieces.finish())
+    cuts.iter().map(&mut take).collect()
 }
 
-/// Pieces of one input, the last of which may still grow.
-struct Pieces {
-    done: Vec<Piece>,
-    open: Option<Piece>,
-}
-
-impl Pieces {
-    /// Bytes that still fit into the last piece.
-    fn room(&self) -> u64 {
-        let used = self.open.as_ref().map_or(0, |open| open.bytes);
-        match limits::SEGMENT_BYTES.saturating_sub(used) {
-            0 => limits::SEGMENT_BYTES,
-            room => room,
+fn cut_slots(input: &Input, ranges: &[Range]) -> Result<(Vec<Cut>, Vec<Source>), BadBatches> {
+    let mut cuts = Vec::new();
+    let mut sources: Vec<Vec<Range>> = Vec::new();
+    let mut covered = input.base_offset;
+    for range in ranges {
+        let (base_offset, next_offset) = (range.base_offset, range.next_offset);
+        if base_offset != covered || next_offset <= covered {
+            return Err(BadBatches::Missing { from: covered, to: base_offset });
+        }
+        covered = next_offset;
+        let more = Cut { base_offset, next_offset, bytes: range.length };
+        if extend(&mut cuts, more) {
+            sources.push(Vec::new());
+        }
+        if let Some(last) = sources.last_mut() {
+            last.push(*range);
         }
     }
-
-    fn push(&mut self, more: Piece) {
-        match &mut self.open {
-            Some(open) if open.bytes + more.bytes <= limits::SEGMENT_BYTES => {
-                open.next_offset = more.next_offset;
-                open.bytes += more.bytes;
-                match (&mut open.source, more.source) {
-                    (Source::Batches(open), Source::Batches(more)) => open.extend(more),
-                    (Source::Slots(open), Source::Slots(more)) => open.extend(more),
-                    _ => unreachable!("the pieces of an input have its kind of source"),
-                }
-            }
-            open => self.done.extend(open.replace(more)),
-        }
-    }
-
-    fn finish(mut self) -> Vec<Piece> {
-        self.done.extend(self.open);
-        self.done
-    }
+    Ok((cuts, sources.into_iter().map(Source::Slots).collect()))
 }

@@ -138,8 +138,8 @@ pub(super) struct StretchBuilder {
 }
 
 impl StretchBuilder {
-    pub fn push(&mut self, header: &BatchHeader, batch: &[u8]) {
-        let length = batch.len() as u64;
+    /// Begins the next batch; its bytes follow by [`Self::bytes`].
+    pub fn batch(&mut self, header: &BatchHeader) {
         if self.open.is_some_and(|open| open.length >= limits::SPARSE_INDEX_BYTES) {
             self.close();
         }
@@ -150,9 +150,12 @@ impl StretchBuilder {
             max_timestamp: header.max_timestamp,
             crc: 0,
         });
-        open.length += length;
+        open.length += header.size_bytes() as u64;
         open.max_timestamp = open.max_timestamp.max(header.max_timestamp);
-        self.digest.get_or_insert_with(new_digest).update(batch);
+    }
+
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.digest.get_or_insert_with(new_digest).update(bytes);
     }
 
     fn close(&mut self) {

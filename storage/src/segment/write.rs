@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use odradek_common::ids::{LeaderEpoch, TopicPartition};
 use odradek_common::limits;
 
-use super::batches::{BadBatches, StrictWalk};
+use super::batches::{BadBatches, Walk};
 use super::build::SegmentBuilder;
 use super::plan::{Input, Piece, Source, plan};
 use crate::attempt::{Attempt, CreateError};
@@ -98,8 +98,11 @@ fn check_slots(
     leader_epoch: LeaderEpoch,
 ) -> Result<(), BadBatches> {
     for (range, chunk) in ranges.iter().zip(chunks) {
-        let mut walk = StrictWalk::new(range.base_offset, range.next_offset, leader_epoch);
-        walk.run(&mut chunk.clone(), u64::MAX)?;
+        let chunk = std::slice::from_ref(chunk);
+        let mut walk = Walk::new(range.base_offset, range.next_offset, chunk);
+        while let Some(header) = walk.strict_header(leader_epoch)? {
+            walk.pass(&header, |_| ())?;
+        }
         if walk.expected() != range.next_offset {
             return Err(BadBatches::Missing { from: walk.expected(), to: range.next_offset });
         }
