@@ -3,9 +3,11 @@
 
 pub mod attempt;
 pub mod catalog;
+pub mod check_store;
 pub mod collect;
 pub mod envelope;
 pub mod flush;
+pub mod formation;
 pub mod index;
 pub mod manifest;
 pub mod merge;

@@ -81,3 +81,5 @@ impl fmt::Display for Store {
 mod http_tests;
 #[cfg(test)]
 mod retrying_tests;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -10,6 +10,7 @@ use odradek_common::random::SeededRandom;
 use tokio::time::Instant;
 
 use super::faulty::{Fault, Faults, Faulty, On, Outage};
+use super::testing::{Vice, Vicious};
 use super::{Measured, Operation, RetryOptions, Retrying, StoreErrorKind, classify};
 
 fn retrying() -> (Retrying, Faults) {
@@ -151,74 +152,8 @@ async fn a_listing_that_breaks_off_is_resumed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_listing_without_order_is_not_resumed() {
-    /// Lists backwards.
-    #[derive(Debug)]
-    struct Backwards(InMemory);
-    impl std::fmt::Display for Backwards {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("Backwards")
-        }
-    }
-    #[async_trait::async_trait]
-    impl ObjectStore for Backwards {
-        async fn put_opts(
-            &self,
-            location: &Path,
-            payload: object_store::PutPayload,
-            opts: object_store::PutOptions,
-        ) -> Result<PutResult> {
-            self.0.put_opts(location, payload, opts).await
-        }
-        async fn put_multipart_opts(
-            &self,
-            location: &Path,
-            opts: object_store::PutMultipartOptions,
-        ) -> Result<Box<dyn object_store::MultipartUpload>> {
-            self.0.put_multipart_opts(location, opts).await
-        }
-        async fn get_opts(
-            &self,
-            location: &Path,
-            options: object_store::GetOptions,
-        ) -> Result<object_store::GetResult> {
-            self.0.get_opts(location, options).await
-        }
-        fn delete_stream(
-            &self,
-            locations: stream::BoxStream<'static, Result<Path>>,
-        ) -> stream::BoxStream<'static, Result<Path>> {
-            self.0.delete_stream(locations)
-        }
-        fn list(
-            &self,
-            prefix: Option<&Path>,
-        ) -> stream::BoxStream<'static, Result<object_store::ObjectMeta>> {
-            let names = self.0.list(prefix);
-            stream::once(async move {
-                let names: Vec<_> = names.collect().await;
-                stream::iter(names.into_iter().rev())
-            })
-            .flatten()
-            .boxed()
-        }
-        async fn list_with_delimiter(
-            &self,
-            prefix: Option<&Path>,
-        ) -> Result<object_store::ListResult> {
-            self.0.list_with_delimiter(prefix).await
-        }
-        async fn copy_opts(
-            &self,
-            from: &Path,
-            to: &Path,
-            options: object_store::CopyOptions,
-        ) -> Result<()> {
-            self.0.copy_opts(from, to, options).await
-        }
-    }
-
     let random = Arc::new(SeededRandom::from_seed(1));
-    let faulty = Faulty::new(Arc::new(Backwards(InMemory::new())), random.clone());
+    let faulty = Faulty::new(Arc::new(Vicious::new(Vice::ListsBackwards)), random.clone());
     let faults = faulty.faults();
     let store = Retrying::new(Arc::new(faulty), RetryOptions::default(), random);
     for key in ["a", "b", "c"] {

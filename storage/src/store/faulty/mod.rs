@@ -64,6 +64,10 @@ impl Faulty {
                 path: key.to_string(),
                 source: answer("403 Forbidden: <Code>AccessDenied</Code>").into(),
             }),
+            Some(Fault::Missing) => Err(Error::NotFound {
+                path: key.to_string(),
+                source: answer("404 Not Found: <Code>NoSuchKey</Code>").into(),
+            }),
             Some(Fault::AnswerLost) => {
                 // A refusal is lost as well as a success.
                 let _ = request.await;

@@ -48,6 +48,8 @@ pub enum Fault {
     Disconnected,
     /// 403: nothing has happened.
     Denied,
+    /// 404, whatever is there: nothing has happened.
+    Missing,
     /// It happens, as far as it can, and then the answer is lost.
     AnswerLost,
     /// A put lands, and the answer is that the object exists already, as after a retry inside.

@@ -167,6 +167,10 @@ impl ObjectStore for FileStore {
         let claim = self.0.publishing.claim(&location).await;
         self.blocking(move |inner| {
             let path = layout::object(&inner.root, &location)?;
+            // Nobody else changes the name, so what is there now stays, and is durable.
+            if !overwrite && inner.writer.is_file(&path) {
+                return Err(error_of(&location, ErrorKind::AlreadyExists.into()));
+            }
             let temporary = inner.writer.write(&path, &payload).map_err(generic)?;
             let published = inner.writer.publish(temporary, &path, overwrite);
             drop(claim);

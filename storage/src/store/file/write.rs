@@ -94,6 +94,11 @@ impl Writer {
         Ok(())
     }
 
+    /// True if `path` is a file.
+    pub(super) fn is_file(&self, path: &FsPath) -> bool {
+        self.files.stat(path).is_ok_and(|entry| !entry.is_dir)
+    }
+
     /// A new temporary name for an object in the directory `dir`.
     fn temporary(&self, dir: DirUse) -> Temporary {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
