@@ -7,6 +7,8 @@ mod convert;
 mod entry;
 mod messages;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use entry::{decode_entry, encode_command, encode_entry};
 pub(crate) use snapshot::{decode_snapshot, encode_snapshot};
