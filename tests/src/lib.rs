@@ -1,1 +1,11 @@
-//! Odradek: tests.
+//! What the tests share that need real processes: a broker under test, MinIO as its store, and the
+//! real clients. Each process writes to a log file that is shown when something fails, has a limit
+//! on every wait, and does not outlive its handle.
+
+pub mod broker;
+pub mod clients;
+pub mod minio;
+pub mod net;
+pub mod place;
+pub mod process;
+pub mod wait;

@@ -1,0 +1,178 @@
+//! A broker under test: the real binary as a child process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::net::{free_address, http_get};
+use crate::place::{Place, WalKind};
+use crate::process::Process;
+use crate::wait::within;
+
+/// How long a start may take, recovery included.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+/// How long the end after SIGTERM may take; the broker promises ten seconds.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// How a broker under test is started.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    /// The kind of write-ahead log.
+    pub wal: WalKind,
+    /// The object store.
+    pub place: Place,
+    /// Further settings, as `--set` takes them.
+    pub set: Vec<(String, String)>,
+    /// The environment beside that of the test, for faults that are planted that way.
+    pub environment: Vec<(String, String)>,
+}
+
+impl BrokerOptions {
+    /// A broker on this log and store with the defaults of everything else.
+    #[must_use]
+    pub fn new(wal: WalKind, place: Place) -> Self {
+        Self { wal, place, set: Vec::new(), environment: Vec::new() }
+    }
+
+    /// With one more setting.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+        self.set.push((key.to_owned(), value.to_string()));
+        self
+    }
+}
+
+/// A broker with a data directory, ports and a log that outlive its process, so that it can be
+/// started again.
+#[derive(Debug)]
+pub struct Broker {
+    options: BrokerOptions,
+    dir: TempDir,
+    kafka: SocketAddr,
+    admin: SocketAddr,
+    process: Process,
+}
+
+impl Broker {
+    /// Starts a broker on an empty data directory and waits until it is ready.
+    pub async fn start(options: BrokerOptions) -> Result<Self> {
+        let dir = TempDir::new()?;
+        let (kafka, admin) = (free_address()?, free_address()?);
+        let process = spawn(&options, dir.path(), kafka, admin)?;
+        let mut broker = Self { options, dir, kafka, admin, process };
+        broker.ready().await?;
+        Ok(broker)
+    }
+
+    /// Starts the process again on the same directory and ports, after it ended.
+    pub async fn start_again(&mut self) -> Result<()> {
+        if self.process.ended()?.is_none() {
+            bail!("the broker still runs");
+        }
+        self.process = spawn(&self.options, self.dir.path(), self.kafka, self.admin)?;
+        self.ready().await
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let (process, admin) = (&mut self.process, self.admin);
+        let ready = async || {
+            if let Some(status) = process.ended()? {
+                bail!("the broker ended: {status}");
+            }
+            Ok(matches!(http_get(admin, "/readyz").await, Ok((200, _))))
+        };
+        let waited = within(READY_LIMIT, "the broker is ready", ready).await;
+        waited.with_context(|| format!("the broker's log:\n{}", self.process.log_tail(60)))
+    }
+
+    /// The address for Kafka clients.
+    #[must_use]
+    pub fn bootstrap(&self) -> SocketAddr {
+        self.kafka
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The process id, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// How the process ended, if it did.
+    pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        self.process.ended()
+    }
+
+    /// What `/metrics` shows.
+    pub async fn metrics(&self) -> Result<String> {
+        let (status, body) = http_get(self.admin, "/metrics").await?;
+        if status != 200 {
+            bail!("/metrics answers {status}");
+        }
+        Ok(body)
+    }
+
+    /// Ends it with SIGKILL.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Ends it with SIGTERM; fails if it does not end well and in time.
+    pub async fn stop(&mut self) -> Result<()> {
+        let status = self.process.terminate(STOP_LIMIT).await?;
+        if !status.success() {
+            bail!("the broker ended after SIGTERM with {status}");
+        }
+        Ok(())
+    }
+
+    /// The last lines of its log, for a failure's report.
+    #[must_use]
+    pub fn log_tail(&self, lines: usize) -> String {
+        self.process.log_tail(lines)
+    }
+}
+
+fn spawn(
+    options: &BrokerOptions,
+    dir: &Path,
+    kafka: SocketAddr,
+    admin: SocketAddr,
+) -> Result<Process> {
+    let mut settings = vec![
+        ("data.dir".to_owned(), dir.join("data").display().to_string()),
+        ("listeners".to_owned(), format!("PLAINTEXT://{kafka}")),
+        ("admin.listen".to_owned(), admin.to_string()),
+        ("wal.kind".to_owned(), options.wal.to_string()),
+    ];
+    settings.extend(options.place.0.iter().chain(&options.set).cloned());
+    let mut command = Command::new(built("odradek", "ODRADEK_BIN")?);
+    command.arg("start").current_dir(dir);
+    command.envs(options.environment.iter().map(|(key, value)| (key, value)));
+    for (key, value) in settings {
+        command.arg("--set").arg(format!("{key}={value}"));
+    }
+    Process::spawn("odradek", command, &dir.join("log"))
+}
+
+/// A program that the same build made as the running test, or the one that the variable names.
+pub fn built(name: &str, variable: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Ok(std::path::absolute(PathBuf::from(path))?);
+    }
+    let test = std::env::current_exe()?;
+    let found =
+        test.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.exists());
+    found.with_context(|| {
+        format!("{name} is not built beside {}; {variable} can name it", test.display())
+    })
+}

@@ -1,0 +1,110 @@
+//! MinIO, from the tools folder, as a store.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::net::{free_address, http_get};
+use crate::place::Place;
+use crate::process::Process;
+use crate::wait::within;
+
+const USER: &str = "odradek";
+const PASSWORD: &str = "odradek-secret";
+const BUCKET: &str = "odradek-tests";
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// The folder that `tests/tools/install` fills.
+#[must_use]
+pub fn tools_folder() -> PathBuf {
+    std::env::var_os("ODRADEK_TOOLS").map_or_else(|| checkout().join(".tools"), PathBuf::from)
+}
+
+/// The top of the checkout that the tests were built from.
+#[must_use]
+pub fn checkout() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_owned()
+}
+
+/// The path of a program in the tools folder; an error that says how to get it if it is missing.
+pub fn tool(name: &str, path: &str) -> Result<PathBuf> {
+    let program = tools_folder().join(name).join(path);
+    if !program.exists() {
+        bail!("{} is missing: run tests/tools/install {name}", program.display());
+    }
+    Ok(program)
+}
+
+/// A running MinIO with one bucket.
+#[derive(Debug)]
+pub struct Minio {
+    /// Kept: its drop removes the directory.
+    dir: TempDir,
+    address: SocketAddr,
+    process: Process,
+}
+
+impl Minio {
+    /// Starts it on a directory and a port of its own, and waits until it serves.
+    pub async fn start() -> Result<Self> {
+        let dir = TempDir::new()?;
+        // A directory in MinIO's own is a bucket.
+        std::fs::create_dir_all(dir.path().join("data").join(BUCKET))?;
+        let address = free_address()?;
+        let process = spawn(dir.path(), address)?;
+        let mut minio = Self { dir, address, process };
+        minio.ready().await?;
+        Ok(minio)
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let (process, address) = (&mut self.process, self.address);
+        let serves = async || {
+            if let Some(status) = process.ended()? {
+                bail!("MinIO ended: {status}\n{}", process.log_tail(20));
+            }
+            Ok(matches!(http_get(address, "/minio/health/live").await, Ok((200, _))))
+        };
+        within(READY_LIMIT, "MinIO serves", serves).await
+    }
+
+    /// Ends it as a crash would; what it holds stays.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Starts it again on the same directory and port.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.process = spawn(self.dir.path(), self.address)?;
+        self.ready().await.context("started again")
+    }
+
+    /// A place in the bucket, apart from those of other prefixes.
+    #[must_use]
+    pub fn place(&self, prefix: &str) -> Place {
+        let settings = [
+            ("storage.url", format!("s3://{BUCKET}/{prefix}")),
+            ("storage.endpoint", format!("http://{}", self.address)),
+            ("storage.access.key.id", USER.to_owned()),
+            ("storage.secret.access.key", PASSWORD.to_owned()),
+            ("storage.allow.http", "true".to_owned()),
+        ];
+        Place(settings.map(|(key, value)| (key.to_owned(), value)).into())
+    }
+}
+
+fn spawn(dir: &Path, address: SocketAddr) -> Result<Process> {
+    let mut command = Command::new(tool("minio", "bin/minio")?);
+    command
+        .arg("server")
+        .arg(dir.join("data"))
+        .args(["--address", &address.to_string()])
+        .env("MINIO_ROOT_USER", USER)
+        .env("MINIO_ROOT_PASSWORD", PASSWORD);
+    Process::spawn("minio", command, &dir.join("log"))
+}
