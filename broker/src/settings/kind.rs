@@ -92,8 +92,10 @@ impl fmt::Display for Allowed {
             Self::Between(low, high) => write!(f, "{low} to {high}"),
             Self::BetweenOr(low, high, also) => write!(f, "{low} to {high}, or {also}"),
             Self::RealBetween(low, high) => write!(f, "{low} to {high}"),
-            Self::OneOf(texts) | Self::OneOfAnyCase(texts) => f.write_str(&texts.join(", ")),
-            Self::EachOf(texts) => write!(f, "list of {}", texts.join(", ")),
+            Self::OneOf(texts) | Self::OneOfAnyCase(texts) => {
+                write!(f, "one of {}", texts.join(", "))
+            }
+            Self::EachOf(texts) => write!(f, "any of {}", texts.join(", ")),
             Self::ThrottledReplicas => f.write_str("*, or a list of partition:broker"),
         }
     }

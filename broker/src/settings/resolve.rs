@@ -219,6 +219,11 @@ fn storage_url(storage: &Storage, data_dir: &Path, values: &Values) -> Result<Ur
     let url = Url::parse(text).map_err(|error| {
         bad("storage.url", format!("'{text}' is not a URL ({error}); one is s3://bucket/prefix"))
     })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        let reason = "credentials do not belong into the URL: give storage.access.key.id and \
+                      storage.secret.access.key";
+        return Err(bad("storage.url", reason.to_owned()));
+    }
     if !SCHEMES.contains(&url.scheme()) {
         let reason = format!("{}:// is not a store; {} are", url.scheme(), SCHEMES.join(", "));
         return Err(bad("storage.url", reason));

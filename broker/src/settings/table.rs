@@ -10,23 +10,33 @@ use super::groups::{
 use super::inert;
 use super::setting::Setting;
 
-const WITH_EFFECT: &[&[Setting]] = &[
-    Node::TABLE,
-    ListenerTexts::TABLE,
-    Network::TABLE,
-    Fetch::TABLE,
-    Topics::TABLE,
-    LogDefaults::TABLE,
-    Groups::TABLE,
-    Producers::TABLE,
-    Metadata::TABLE,
-    Storage::TABLE,
-    Wal::TABLE,
-    Cache::TABLE,
-    Background::TABLE,
-    Admin::TABLE,
-    LogOutput::TABLE,
-    Process::TABLE,
+/// Settings that concern one thing.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// What they concern.
+    pub title: &'static str,
+    /// The settings.
+    pub settings: &'static [Setting],
+}
+
+/// The settings that have an effect, by what they concern.
+pub const GROUPS: &[Group] = &[
+    Group { title: "The process", settings: Node::TABLE },
+    Group { title: "Listeners", settings: ListenerTexts::TABLE },
+    Group { title: "Connections", settings: Network::TABLE },
+    Group { title: "Fetches", settings: Fetch::TABLE },
+    Group { title: "New topics", settings: Topics::TABLE },
+    Group { title: "Defaults of topic settings", settings: LogDefaults::TABLE },
+    Group { title: "Consumer groups", settings: Groups::TABLE },
+    Group { title: "Producers", settings: Producers::TABLE },
+    Group { title: "Object store", settings: Storage::TABLE },
+    Group { title: "Write-ahead log", settings: Wal::TABLE },
+    Group { title: "Caches", settings: Cache::TABLE },
+    Group { title: "Background work", settings: Background::TABLE },
+    Group { title: "Metadata quorum", settings: Metadata::TABLE },
+    Group { title: "Admin server", settings: Admin::TABLE },
+    Group { title: "Log", settings: LogOutput::TABLE },
+    Group { title: "Shutdown", settings: Process::TABLE },
 ];
 
 /// Likeness, of 1, from which a key is offered in place of an unknown one.
@@ -45,7 +55,7 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
 
 /// The settings that have an effect, group by group.
 pub fn with_effect() -> impl Iterator<Item = &'static Setting> {
-    WITH_EFFECT.iter().flat_map(|table| table.iter())
+    GROUPS.iter().flat_map(|group| group.settings.iter())
 }
 
 /// The settings without effect, those with the same reason together.

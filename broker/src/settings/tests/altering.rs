@@ -11,9 +11,12 @@ fn alteration<'a>(name: &'a str, operation: Operation, value: Option<&'a str>) -
     Alteration { name, operation, value }
 }
 
+/// At which level, what is given, and what is said about it.
+type Refused<'a> = (Level, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn what_may_not_be_altered_is_refused_in_the_words_of_kafka() {
-    let cases: &[(Level, &[(&str, &str)], &str)] = &[
+    let cases: &[Refused<'_>] = &[
         (
             Level::Cluster,
             &[("node.id", "5"), ("num.partitions", "3")],

@@ -35,12 +35,14 @@ fn wrong_stores_are_refused_with_a_reason() {
         ("storage.url=bucket", "is not a URL"),
         ("storage.url=http://x/y", "http:// is not a store; file, s3, gs, az, memory are"),
         ("storage.url=s3:///prefix", "names no bucket"),
+        ("storage.url=s3://id:hush@bucket", "credentials do not belong into the URL"),
         ("storage.url=file://host/x", "is not of the form file:///directory"),
         ("storage.access.key.id=a", "one is given without the other"),
     ];
     for (flag, expected) in cases {
         let told = complaint(&[flag]);
         assert!(told.contains(expected), "{flag}: {told}");
+        assert!(!told.contains("hush"), "{told}");
     }
 }
 
