@@ -13,6 +13,8 @@ mod machine;
 mod outcome;
 mod quorum;
 mod service;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use command::*;
