@@ -1,28 +1,36 @@
 //! What every handler and every background job shares: one broker process.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use kafka_protocol::ResponseError;
 use odradek_common::clock::SharedClock;
-use odradek_common::ids::{ClusterId, LeaderEpoch, TopicId, TopicPartition};
+use odradek_common::ids::{ChainId, ClusterId, LeaderEpoch, TopicId, TopicPartition};
+use odradek_common::limits::FETCH_WAIT_MAX_MS;
 use odradek_common::random::SharedRandom;
 use odradek_metadata::{Command, Image, Incarnation, Metadata, Outcome, ProposeError};
+use odradek_storage::attempt::Attempt;
 use odradek_storage::catalog::Catalog;
+use odradek_storage::names::Names;
 use odradek_storage::reader::LogReader;
+use odradek_storage::store::Store;
 use odradek_storage::wal::ChainHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::fetch_sessions::FetchSessions;
 use crate::group::GroupService;
 use crate::logs::Logs;
-use crate::metric_names;
-use crate::partition::{AppendError, Appended, PartitionLog};
+use crate::partition::PartitionLog;
 use crate::producer_ids::ProducerIds;
 use crate::server::Connections;
 use crate::server::budget::{AnswerBudget, RequestBudget};
 use crate::settings::Settings;
+use crate::takeover::{Takeover, TakeoverError};
+use crate::topic_settings::TopicConfig;
+use crate::topics::LiveTopics;
+use crate::wals::Wals;
 
 /// Limits that settings give.
 #[derive(Clone, Debug)]
@@ -41,13 +49,23 @@ pub struct Limits {
     pub connections_per_ip_max: usize,
 }
 
-/// An address that a listener advertises to its clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+impl Limits {
+    /// Those of `settings`.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let network = &settings.network;
+        Self {
+            frame_bytes_max: network.request_max_bytes,
+            fetch_bytes_max: settings.fetch.max_bytes,
+            fetch_wait_max: Duration::from_millis(FETCH_WAIT_MAX_MS),
+            connection_idle_max: match u64::try_from(network.max_idle_ms) {
+                Ok(ms) => Duration::from_millis(ms),
+                Err(_) => Duration::MAX,
+            },
+            connections_max: network.max_connections,
+            connections_per_ip_max: network.max_connections_per_ip,
+        }
+    }
 }
 
 /// One broker process.
@@ -56,8 +74,8 @@ pub struct Core {
     pub me: Incarnation,
     /// The cluster.
     pub cluster: ClusterId,
-    /// The settings in force.
-    pub settings: Arc<Settings>,
+    /// The settings in force, with what was altered at run time.
+    pub settings_now: ArcSwap<Settings>,
     /// Limits that settings give.
     pub limits: Limits,
     /// Commands to and images of the cluster's metadata.
@@ -86,11 +104,50 @@ pub struct Core {
     pub answer_bytes: AnswerBudget,
     /// Connections open.
     pub connections: Arc<Connections>,
-    /// Settings of topics as they are in force, by topic.
-    pub topic_configs: ArcSwap<HashMap<TopicId, crate::topic_settings::TopicConfig>>,
+    /// The object store.
+    pub store: Store,
+    /// Names in it.
+    pub names: Names,
+    /// The write-ahead logs.
+    pub wals: Arc<Wals>,
+    /// Held by the flush that is under way.
+    pub flushing: tokio::sync::Mutex<()>,
+    /// Cancelled when the process stops: no new requests are taken.
+    pub draining: CancellationToken,
 }
 
 impl Core {
+    /// The settings in force now.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings_now.load_full()
+    }
+
+    /// What the settings of a topic come to.
+    #[must_use]
+    pub fn topic_config(&self, overrides: &BTreeMap<String, String>) -> TopicConfig {
+        TopicConfig::new(overrides, &self.settings())
+    }
+
+    /// `producer.id.expiration.ms`.
+    #[must_use]
+    pub fn producer_expiration_ms(&self) -> i64 {
+        i64::try_from(self.settings().producers.id_expiration.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The chain that this broker writes.
+    #[must_use]
+    pub fn chain_id(&self) -> ChainId {
+        ChainId(0)
+    }
+
+    /// Begins an attempt whose birth mark is `mark`.
+    #[must_use]
+    pub fn attempt(&self, mark: u64) -> Attempt {
+        let (store, slots) = (self.store.retrying(), self.wals.clone());
+        Attempt::new(store, self.names.clone(), self.random.clone(), slots, mark)
+    }
+
     /// The metadata as this broker knows it now.
     #[must_use]
     pub fn image(&self) -> Arc<Image> {
@@ -146,16 +203,26 @@ impl Core {
         newest.or(epochs.first()).map(|(epoch, _)| *epoch)
     }
 
+    /// Takes over what former processes of this broker left.
+    ///
+    /// # Errors
+    /// See [`TakeoverError`].
+    pub async fn take_over(&self) -> Result<(), TakeoverError> {
+        let takeover = Takeover {
+            metadata: &self.metadata,
+            catalog: &self.catalog,
+            wal_of: &|registration| self.wals.of(registration),
+            attempt: &|mark| self.attempt(mark),
+            to: self.me,
+        };
+        takeover.all().await
+    }
+
     /// Proposes a command and waits until it is applied here.
     ///
     /// # Errors
     /// See [`ProposeError`]: a time-out is a third state.
     pub async fn propose(&self, command: Command) -> Result<Outcome, ProposeError> {
         self.metadata.propose(command).await
-    }
-
-    /// Counts what a produce came to.
-    pub fn count_produced(&self, outcome: &Result<Appended, AppendError>) {
-        metric_names::count_produced(outcome.is_ok());
     }
 }

@@ -55,7 +55,8 @@ pub enum DirectoryError {
 struct Identity {
     version: u32,
     node_id: i32,
-    directory_id: uuid::Uuid,
+    /// Hyphenated, as in RFC 9562.
+    directory_id: String,
 }
 
 /// A data directory that this process has to itself until it is dropped.
@@ -90,7 +91,7 @@ impl DataDirectory {
         let identity = match files.open(&identity_path, OpenMode::Read) {
             Ok(file) => read(&*file, &identity_path)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let directory_id = random.next_uuid();
+                let directory_id = random.next_uuid().to_string();
                 let identity = Identity { version: VERSION, node_id: node, directory_id };
                 write(files, path, &identity).map_err(io(identity_path))?;
                 identity
@@ -100,7 +101,11 @@ impl DataDirectory {
         if identity.node_id != node {
             return Err(DirectoryError::OtherNode { path: path.into(), of: identity.node_id, node });
         }
-        Ok(Self { path: path.into(), id: DirectoryId(identity.directory_id), _lock: lock })
+        let id = uuid::Uuid::try_parse(&identity.directory_id).map_err(|e| {
+            let path = path.join(IDENTITY);
+            DirectoryError::Identity { path, reason: format!("directory_id: {e}") }
+        })?;
+        Ok(Self { path: path.into(), id: DirectoryId(id), _lock: lock })
     }
 }
 

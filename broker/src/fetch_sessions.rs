@@ -155,12 +155,13 @@ impl FetchSessions {
             session.partitions.shift_remove(key);
         }
         for wanted in request.wanted {
-            match session.partitions.get_mut(&wanted.key()) {
-                Some(known) => known.wanted = wanted,
-                None if session.partitions.len() < FETCH_SESSION_PARTITIONS => {
-                    session.partitions.insert(wanted.key(), Remembered { wanted, told: None });
-                }
-                None => return Err(ResponseError::FetchSessionIdNotFound),
+            let key = wanted.key();
+            if let Some(known) = session.partitions.get_mut(&key) {
+                known.wanted = wanted;
+            } else if session.partitions.len() < FETCH_SESSION_PARTITIONS {
+                session.partitions.insert(key, Remembered { wanted, told: None });
+            } else {
+                return Err(ResponseError::FetchSessionIdNotFound);
             }
         }
         let wanted = session.partitions.values().map(|r| r.wanted.clone()).collect();

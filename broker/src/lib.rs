@@ -1,10 +1,33 @@
-//! Odradek: broker.
+//! Odradek's broker: settings, connections, handlers, partition logs, the group coordinator, the work
+//! in the background, and how they are wired into a process. `ARCHITECTURE.md` is the map.
 
 pub mod admin_http;
+pub mod background;
 pub mod cli;
 pub mod coordinator;
+pub mod core;
+pub mod directory;
+pub mod endpoints;
+pub mod fetch_sessions;
 pub mod group;
+pub mod handlers;
+pub mod internal_log;
+pub mod log_start;
+pub mod logs;
 pub mod metric_names;
+pub mod opening;
+pub mod partition;
+pub mod process;
+pub mod producer_ids;
+pub mod readiness;
+pub mod reading;
+pub mod registration;
+pub mod run;
+pub mod server;
 pub mod settings;
+pub mod takeover;
 pub mod telemetry;
+pub mod timestamps;
 pub mod topic_settings;
+pub mod topics;
+pub mod wals;

@@ -65,7 +65,7 @@ impl From<ProposeError> for Failure {
         let code = match &error {
             ProposeError::Refused(refusal) => code_of(refusal),
             // It may still be committed: the client looks, or tries again.
-            ProposeError::Unknown(_) => ResponseError::RequestTimedOut,
+            ProposeError::Unknown => ResponseError::RequestTimedOut,
             _ => ResponseError::NotController,
         };
         Self::new(code, error.to_string())

@@ -1,12 +1,15 @@
 //! Collection: a horizon is committed, then everything born before it that nothing refers to goes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use odradek_common::ids::ChainId;
 use odradek_metadata::{Command, Image, ProposeError};
 use odradek_storage::collect::{ChainState, CollectError, Collector, Roots};
-use odradek_storage::names::ChainRef;
+use odradek_storage::catalog::CatalogError;
+use odradek_storage::names::{ChainRef, SlotRef};
+use odradek_storage::range::Place;
+use odradek_storage::wal::DeleteError;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -19,6 +22,10 @@ enum Error {
     #[error(transparent)]
     Names(#[from] RangesError),
     #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Disk(#[from] DeleteError),
+    #[error(transparent)]
     Collect(#[from] CollectError),
     #[error(transparent)]
     Propose(#[from] ProposeError),
@@ -27,14 +34,14 @@ enum Error {
 /// Collects every `collect.interval.ms`. The horizon stays behind by `collect.grace.ms`, which
 /// gives attempts the time to be committed; safety does not depend on it.
 pub async fn run(core: Arc<Core>, mut collector: Collector) {
-    let settings = &core.settings.background;
+    let background = core.settings().background.clone();
     let mut seen: VecDeque<(Instant, u64)> = VecDeque::new();
     loop {
-        tokio::time::sleep(settings.collect_interval).await;
+        tokio::time::sleep(background.collect_interval).await;
         seen.push_back((Instant::now(), core.image().applied_index()));
         let mut horizon = None;
         while let Some((at, index)) = seen.front().copied()
-            && at.elapsed() >= settings.collect_grace
+            && at.elapsed() >= background.collect_grace
         {
             horizon = Some(index);
             seen.pop_front();
@@ -52,7 +59,9 @@ async fn round(core: &Core, collector: &mut Collector, horizon: u64) -> Result<(
     }
     // Read after the horizon was applied, so that it contains it.
     let image = core.image();
-    let done = collector.collect(image.horizon(), &roots(&image)?).await?;
+    let roots = roots(&image)?;
+    let done = collector.collect(&roots).await?;
+    free_disk(core, &roots).await?;
     if done.objects_deleted + done.slots_deleted + done.failed > 0 {
         info!(
             objects = done.objects_deleted,
@@ -65,9 +74,28 @@ async fn round(core: &Core, collector: &mut Collector, horizon: u64) -> Result<(
     Ok(())
 }
 
+/// Slots on the local disk are in no listing of the store.
+async fn free_disk(core: &Core, roots: &Roots) -> Result<(), Error> {
+    let mut referred = HashSet::new();
+    for (name, _) in &roots.index_objects {
+        let object = core.catalog.index_object(*name).await?;
+        let ranges = object.parts.iter().flat_map(|part| &part.ranges);
+        referred.extend(ranges.filter_map(|range| match range.place {
+            Place::Slot(at) => Some(at),
+            Place::Segment(_) => None,
+        }));
+    }
+    let is_free = |at: SlotRef| {
+        let chain = roots.chains.get(&at.chain);
+        chain.is_none_or(|chain| chain.recovered || at.slot < chain.trim_point)
+    };
+    core.wals.free_disk(is_free, &referred).await?;
+    Ok(())
+}
+
 /// What the metadata refers to.
 fn roots(image: &Image) -> Result<Roots, RangesError> {
-    let mut roots = Roots::default();
+    let mut roots = Roots { horizon: image.horizon(), ..Roots::default() };
     for (name, object) in image.index_objects() {
         let partitions = object.accepted.values().flat_map(|set| set.iter().copied());
         roots.index_objects.push((parse(name)?, partitions.collect()));

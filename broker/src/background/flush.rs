@@ -32,8 +32,8 @@ pub enum RoundError {
 
 /// Flushes every `flush.interval.ms`, and when `flush.bytes` have gathered.
 pub async fn run(core: Arc<Core>) {
-    let interval = core.settings.background.flush_interval;
-    let bytes = core.settings.background.flush_bytes;
+    let interval = core.settings().background.flush_interval;
+    let bytes = core.settings().background.flush_bytes;
     let mut last = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(LOOK.min(interval)).await;

@@ -36,7 +36,7 @@ pub enum Error {
 pub async fn run(core: Arc<Core>) {
     loop {
         once(&core).await;
-        tokio::time::sleep(core.settings.background.merge_interval).await;
+        tokio::time::sleep(core.settings().background.merge_interval).await;
     }
 }
 
@@ -93,7 +93,8 @@ async fn plan(
     for (name, _) in &taken {
         due = due || {
             let object = core.catalog.index_object(*name).await?;
-            object.ranges().any(|range| matches!(range.place, Place::Slot(_)))
+            let mut ranges = object.parts.iter().flat_map(|part| &part.ranges);
+            ranges.any(|range| matches!(range.place, Place::Slot(_)))
         };
     }
     if !due || taken.is_empty() {

@@ -4,6 +4,8 @@
 pub mod collect;
 pub mod expire;
 pub mod flush;
+pub mod gauges;
 pub mod merge;
 pub mod ownership;
 pub mod retention;
+pub mod settings;

@@ -1,11 +1,11 @@
 //! Follows the metadata: takes up the partitions that it gives to this broker, lets go of those
 //! that it takes away, puts changed settings into force.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use odradek_common::ids::{LeaderEpoch, TopicPartition};
+use odradek_common::ids::{LeaderEpoch, TopicId, TopicPartition};
 use odradek_common::limits::COMMAND_RANGES;
 use odradek_metadata::image::{Partition, TopicState};
 use odradek_metadata::{Command, Image, ReleasePartitions};
@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use crate::core::Core;
 use crate::internal_log::InternalLog;
-use crate::partition::{LogStart, PartitionLog, checkpoint};
+use crate::partition::{AppendRules, LogStart, PartitionLog, checkpoint};
 use crate::reading::{self, RangesError};
 use crate::topics::OFFSETS_TOPIC;
 
@@ -59,14 +59,14 @@ pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> bool {
             let_go(core, &log).await;
         }
     }
-    release(core, releasable).await;
+    release(core, image, releasable).await;
     complete
 }
 
 /// Topic settings and log start may have changed.
 fn refresh(core: &Core, image: &Image, log: &PartitionLog) {
     if let Some(topic) = image.topic(log.id.topic) {
-        let rules = core.topic_config(&topic.configs).append_rules();
+        let rules = AppendRules::of(&core.topic_config(&topic.configs));
         if rules != log.rules() {
             log.set_rules(rules);
         }
@@ -110,11 +110,13 @@ async fn take_up(
         log_start: partition.log_start,
         flushed_end: partition.flushed_end,
     };
-    let rules = core.topic_config(&topic.configs).append_rules();
+    let rules = AppendRules::of(&core.topic_config(&topic.configs));
     let log = Arc::new(PartitionLog::new(start, producers, rules, core.chain.clone()));
     core.logs.insert(log.clone());
     if *topic.name == *OFFSETS_TOPIC {
-        core.groups.owned(at.partition, Arc::new(InternalLog::new(core, log, flushed.bytes()))).await;
+        core.groups.set_partitions(topic.partition_count);
+        let log = InternalLog::new(core, log, flushed.bytes());
+        core.groups.owned(at.partition, Arc::new(log));
     }
     true
 }
@@ -123,12 +125,19 @@ async fn let_go(core: &Core, log: &PartitionLog) {
     log.close();
     core.logs.remove(&log.id);
     if *log.topic == *OFFSETS_TOPIC {
-        core.groups.lost(log.id.partition).await;
+        core.groups.lost(log.id.partition);
     }
 }
 
-/// Consents to the deletion of topics: nothing is appended to their partitions here any more.
-async fn release(core: &Core, partitions: Vec<(TopicPartition, LeaderEpoch)>) {
+/// Consents to the deletion of topics: nothing is appended to their partitions here any more, and
+/// the offsets that groups committed for them are gone before their names can be used again.
+async fn release(core: &Core, image: &Image, partitions: Vec<(TopicPartition, LeaderEpoch)>) {
+    if partitions.is_empty() {
+        return;
+    }
+    let topics: BTreeSet<TopicId> = partitions.iter().map(|(at, _)| at.topic).collect();
+    let names = topics.iter().filter_map(|id| Some(image.topic(*id)?.name.to_string()));
+    core.groups.topics_deleted(names.collect()).await.await;
     for partitions in partitions.chunks(COMMAND_RANGES) {
         let partitions = partitions.to_vec();
         let command = Command::ReleasePartitions(ReleasePartitions { by: core.me, partitions });

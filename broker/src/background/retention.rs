@@ -14,7 +14,7 @@ use crate::{log_start, reading};
 /// Applies retention every `log.retention.check.interval.ms`.
 pub async fn run(core: Arc<Core>) {
     loop {
-        tokio::time::sleep(core.settings.log_defaults.retention_check_interval).await;
+        tokio::time::sleep(core.settings().log_defaults.retention_check_interval).await;
         once(&core).await;
     }
 }
@@ -25,7 +25,7 @@ pub async fn once(core: &Core) {
         let image = core.image();
         let Some(topic) = image.live_topic(log.id.topic) else { continue };
         let config = core.topic_config(&topic.configs);
-        if !config.is_deleted_by_retention() {
+        if !config.delete {
             continue;
         }
         let rule = Rule { retention_ms: config.retention_ms, retention_bytes: config.retention_bytes };
@@ -48,11 +48,11 @@ async fn apply(core: &Core, log: &PartitionLog, rule: Rule) -> Result<(), String
     Ok(())
 }
 
-/// `retention.ms` and `retention.bytes`, -1 for no bound.
+/// `retention.ms` and `retention.bytes`, `None` for no bound.
 #[derive(Clone, Copy, Debug)]
 struct Rule {
-    retention_ms: i64,
-    retention_bytes: i64,
+    retention_ms: Option<i64>,
+    retention_bytes: Option<u64>,
 }
 
 impl Rule {
@@ -63,10 +63,11 @@ impl Rule {
         let mut start = None;
         for range in ranges.iter().take_while(|r| r.next_offset <= flushed) {
             let age_ms = now_ms.saturating_sub(range.max_timestamp);
-            let too_old = self.retention_ms >= 0 && age_ms > self.retention_ms;
+            let too_old = self.retention_ms.is_some_and(|most| age_ms > most);
             // As Kafka: a range goes only if what stays is still at least the bound.
-            let too_much = u64::try_from(self.retention_bytes)
-                .is_ok_and(|most| bytes.saturating_sub(range.length) >= most);
+            let too_much = self
+                .retention_bytes
+                .is_some_and(|most| bytes.saturating_sub(range.length) >= most);
             if !too_old && !too_much {
                 break;
             }
@@ -106,11 +107,11 @@ mod tests {
         let start = |retention_ms, retention_bytes, flushed, now| {
             Rule { retention_ms, retention_bytes }.log_start(&ranges(), flushed, now)
         };
-        assert_eq!(start(-1, -1, 40, i64::MAX), None);
-        assert_eq!(start(1000, -1, 40, 2001), Some(20));
-        assert_eq!(start(1000, -1, 40, 1000), None);
-        assert_eq!(start(-1, 200, 40, 0), Some(20));
-        assert_eq!(start(-1, 201, 40, 0), Some(10), "what stays is at least the bound");
-        assert_eq!(start(0, -1, 20, 10_000), Some(20), "only what was flushed");
+        assert_eq!(start(None, None, 40, i64::MAX), None);
+        assert_eq!(start(Some(1000), None, 40, 2001), Some(20));
+        assert_eq!(start(Some(1000), None, 40, 1000), None);
+        assert_eq!(start(None, Some(200), 40, 0), Some(20));
+        assert_eq!(start(None, Some(201), 40, 0), Some(10), "what stays is at least the bound");
+        assert_eq!(start(Some(0), None, 20, 10_000), Some(20), "only what was flushed");
     }
 }

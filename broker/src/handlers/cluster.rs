@@ -19,6 +19,10 @@ use super::{Context, text};
 use crate::core::Core;
 use crate::{endpoints, reading};
 
+/// From this version on a request names a type of endpoints.
+const ENDPOINT_TYPE_SINCE: i16 = 1;
+/// From this version on an answer tells which brokers are fenced.
+const FENCED_SINCE: i16 = 2;
 /// Endpoint type of brokers; that of controllers is 2 (KIP-919).
 const BROKERS: i8 = 1;
 
@@ -29,9 +33,8 @@ pub(super) fn describe_cluster(
     request: &DescribeClusterRequest,
 ) -> DescribeClusterResponse {
     let answer = DescribeClusterResponse::default()
-        .with_endpoint_type(request.endpoint_type)
         .with_cluster_authorized_operations(OPERATIONS_UNKNOWN);
-    if request.endpoint_type != BROKERS {
+    if context.version >= ENDPOINT_TYPE_SINCE && request.endpoint_type != BROKERS {
         return answer
             .with_error_code(ResponseError::MismatchedEndpointType.code())
             .with_error_message(Some(text("this listener is that of brokers")));
@@ -46,7 +49,7 @@ pub(super) fn describe_cluster(
                 .with_host(text(listener.host.clone()))
                 .with_port(listener.port.into())
                 .with_rack(r.rack.clone().map(text))
-                .with_is_fenced(!r.is_live()),
+                .with_is_fenced(context.version >= FENCED_SINCE && !r.is_live()),
         )
     });
     answer
@@ -82,7 +85,7 @@ pub(super) async fn describe_log_dirs(
             .with_partitions(partitions)
     });
     let result = DescribeLogDirsResult::default()
-        .with_log_dir(text(core.settings.storage_url.clone()))
+        .with_log_dir(text(core.settings().storage_url.to_string()))
         .with_topics(topics.collect())
         .with_total_bytes(-1)
         .with_usable_bytes(-1);

@@ -97,7 +97,13 @@ async fn read_or_wait(core: &Core, request: &FetchRequest, wanted: &[Wanted]) ->
         let bytes: usize = reads.iter().map(|r| r.bytes).sum();
         grant.shrink(bytes);
         let done = bytes >= min_bytes || wanted.is_empty() || reads.iter().any(|r| r.error != 0);
-        if done || tokio::time::timeout_at(deadline, woken.notified()).await.is_err() {
+        let over = tokio::select! {
+            () = std::future::ready(()), if done => true,
+            () = woken.notified() => false,
+            () = tokio::time::sleep_until(deadline) => true,
+            () = core.draining.cancelled() => true,
+        };
+        if over {
             return (reads, grant);
         }
     }

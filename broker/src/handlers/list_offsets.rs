@@ -36,6 +36,9 @@ const LATEST_TIERED: i64 = -5;
 /// The first offset not yet uploaded (KIP-1023): as nothing is tiered, the log start.
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
+/// From this version on an answer tells the leader epoch.
+const EPOCH_SINCE: i16 = 4;
+
 /// An offset with the timestamp and leader epoch of its record, -1 where there is none.
 struct Listed {
     offset: i64,
@@ -44,7 +47,11 @@ struct Listed {
 }
 
 /// Serves ListOffsets.
-pub(super) async fn list_offsets(core: &Core, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(super) async fn list_offsets(
+    core: &Core,
+    version: i16,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let id = core.topic_id(&topic.name);
@@ -56,7 +63,7 @@ pub(super) async fn list_offsets(core: &Core, request: ListOffsetsRequest) -> Li
                 Ok(listed) => answer
                     .with_offset(listed.offset)
                     .with_timestamp(listed.timestamp)
-                    .with_leader_epoch(listed.leader_epoch),
+                    .with_leader_epoch(if version >= EPOCH_SINCE { listed.leader_epoch } else { -1 }),
                 Err(code) => {
                     answer.with_error_code(code.code()).with_offset(-1).with_timestamp(-1)
                 }

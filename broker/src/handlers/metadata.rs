@@ -1,6 +1,7 @@
 //! Metadata (API 3) and DescribeTopicPartitions (API 75): topics, partitions and who owns them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_topic_partitions_response::{
@@ -21,6 +22,7 @@ use odradek_metadata::image::{Partition, Topic};
 use super::{Context, text, topics};
 use crate::core::Core;
 use crate::endpoints;
+use crate::topics::{LiveTopics, is_internal};
 
 /// No authorisation: which operations are allowed is not said.
 pub(super) const OPERATIONS_UNKNOWN: i32 = i32::MIN;
@@ -31,7 +33,7 @@ pub(super) async fn metadata(
     context: &Context,
     request: MetadataRequest,
 ) -> MetadataResponse {
-    let create = request.allow_auto_topic_creation && core.settings.auto_create_topics_enable;
+    let create = request.allow_auto_topic_creation && core.settings().topics.auto_create;
     let topics = match &request.topics {
         // Version 0 says "all" with an empty list, later ones with null.
         Some(asked) if !(asked.is_empty() && context.version == 0) => {
@@ -101,7 +103,7 @@ fn described(image: &Image, topic: &Topic) -> MetadataResponseTopic {
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(text(&*topic.name))))
         .with_topic_id(topic.id.0)
-        .with_is_internal(topics::is_internal(&topic.name))
+        .with_is_internal(is_internal(&topic.name))
         .with_partitions(partitions.collect())
 }
 
@@ -198,14 +200,14 @@ fn cursor(name: &str, partition: i32) -> Cursor {
 
 /// Up to `most` partitions of a topic from `first` on, and the one to go on with.
 fn described_page(
-    image: &Image,
+    image: &Arc<Image>,
     name: &str,
     first: i32,
     most: usize,
 ) -> (DescribeTopicPartitionsResponseTopic, Option<i32>) {
     let answer = DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(TopicName(text(name))))
-        .with_is_internal(topics::is_internal(name))
+        .with_is_internal(is_internal(name))
         .with_topic_authorized_operations(OPERATIONS_UNKNOWN);
     let Some(topic) = image.live_topic_named(name) else {
         let code = ResponseError::UnknownTopicOrPartition.code();

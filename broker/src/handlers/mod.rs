@@ -13,11 +13,13 @@ mod producers;
 mod records;
 mod topics;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 use kafka_protocol::protocol::StrBytes;
 use odradek_protocol::fetch::{self as wire_fetch, FetchAnswer};
@@ -25,6 +27,7 @@ use odradek_protocol::request::RequestHeader;
 use odradek_protocol::response::{self, EncodeError};
 
 use crate::core::Core;
+use crate::metric_names;
 use crate::server::budget::AnswerGrant;
 
 /// Whom a request comes from, and how its answer is encoded.
@@ -94,6 +97,20 @@ impl Body {
         Self::Kind(response.into())
     }
 
+    /// The error codes in it.
+    #[must_use]
+    pub fn errors(&self) -> BTreeSet<i16> {
+        match self {
+            Self::Kind(body) => metric_names::error_codes(body),
+            Self::Fetch(body, _) => {
+                let partitions = body.topics.iter().flat_map(|t| &t.partitions);
+                let codes = partitions.map(|p| p.error_code).chain([body.error_code]);
+                codes.filter(|code| *code != 0).collect()
+            }
+            Self::Frame(_) => BTreeSet::from([ResponseError::UnsupportedVersion.code()]),
+        }
+    }
+
     /// The frame, length first, as chunks.
     ///
     /// # Errors
@@ -139,7 +156,9 @@ pub async fn handle(core: &Arc<Core>, context: &Context, request: RequestKind) -
         RequestKind::FindCoordinator(r) => {
             Body::of(groups::find_coordinator(core, context, r).await)
         }
-        RequestKind::ListOffsets(r) => Body::of(list_offsets::list_offsets(core, r).await),
+        RequestKind::ListOffsets(r) => {
+            Body::of(list_offsets::list_offsets(core, context.version, r).await)
+        }
         RequestKind::OffsetForLeaderEpoch(r) => {
             Body::of(list_offsets::offset_for_leader_epoch(core, r).await)
         }

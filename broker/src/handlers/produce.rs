@@ -57,8 +57,7 @@ pub(super) async fn produce(core: &Arc<Core>, mut request: ProduceRequest) -> An
         let failed = topics.iter().flat_map(|t| &t.partitions).any(|p| p.outcome.is_err());
         return if failed { Answer::Close } else { Answer::Nothing };
     }
-    let core = core.clone();
-    Answer::Later(Box::pin(async move { Body::of(acknowledge(&core, topics, deadline).await) }))
+    Answer::Later(Box::pin(async move { Body::of(acknowledge(topics, deadline).await) }))
 }
 
 /// What is wrong with the request as a whole.
@@ -123,7 +122,7 @@ fn only_batch(data: PartitionProduceData) -> Result<Batch, AppendError> {
     ))
 }
 
-async fn acknowledge(core: &Core, topics: Vec<PendingTopic>, deadline: Instant) -> ProduceResponse {
+async fn acknowledge(topics: Vec<PendingTopic>, deadline: Instant) -> ProduceResponse {
     let mut responses = Vec::with_capacity(topics.len());
     for topic in topics {
         let mut partition_responses = Vec::with_capacity(topic.partitions.len());
@@ -132,7 +131,6 @@ async fn acknowledge(core: &Core, topics: Vec<PendingTopic>, deadline: Instant) 
                 Ok(appended) => durable(pending.log.as_deref(), appended, deadline).await,
                 Err(error) => Err(error),
             };
-            core.count_produced(&outcome);
             partition_responses.push(answer(pending.index, outcome));
         }
         responses.push(

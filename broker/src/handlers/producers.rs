@@ -33,9 +33,7 @@ pub(super) async fn init_producer_id(
     match core.producer_ids.next(&core.metadata).await {
         Ok(id) => InitProducerIdResponse::default()
             .with_producer_id(ProducerId(id))
-            .with_producer_epoch(0)
-            .with_ongoing_txn_producer_id(ProducerId(-1))
-            .with_ongoing_txn_producer_epoch(-1),
+            .with_producer_epoch(0),
         Err(code) => refused(code),
     }
 }

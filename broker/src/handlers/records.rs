@@ -58,7 +58,8 @@ async fn raise(core: &Core, at: TopicPartition, offset: i64) -> Result<i64, Resp
     let image = core.image();
     let configs = image.live_topic(at.topic).map(|t| t.configs.clone()).unwrap_or_default();
     // Kafka: records of a topic that is only compacted are not to be deleted by offset.
-    if core.topic_config(&configs).is_only_compacted() {
+    let config = core.topic_config(&configs);
+    if config.compact && !config.delete {
         return Err(ResponseError::PolicyViolation);
     }
     let end = log.offsets().high_watermark;

@@ -80,7 +80,8 @@ struct Made {
 }
 
 fn told(core: &Core, result: CreatableTopicResult, made: Made) -> CreatableTopicResult {
-    let configs = topic_settings::describe(&made.configs, &core.settings).into_iter().map(|c| {
+    let settings = core.settings();
+    let configs = topic_settings::describe(&made.configs, &settings).map(|c| {
         CreatableTopicConfigs::default()
             .with_name(text(c.name))
             .with_value(c.value.map(text))
@@ -132,19 +133,9 @@ async fn create(
 }
 
 fn configs(topic: &CreatableTopic) -> Result<BTreeMap<String, String>, Failure> {
-    let mut configs = BTreeMap::new();
-    for config in &topic.configs {
-        let Some(value) = &config.value else {
-            let message = format!("Null value not supported for topic configs: {}", config.name);
-            return Err(Failure::new(ResponseError::InvalidConfig, message));
-        };
-        topic_settings::validate(&config.name, value)
-            .map_err(|e| Failure::new(ResponseError::InvalidConfig, e.to_string()))?;
-        configs.insert(config.name.to_string(), value.to_string());
-    }
-    topic_settings::validate_all(&configs)
-        .map_err(|e| Failure::new(ResponseError::InvalidConfig, e.to_string()))?;
-    Ok(configs)
+    let given: Vec<(&str, Option<&str>)> =
+        topic.configs.iter().map(|c| (c.name.as_str(), c.value.as_deref())).collect();
+    Ok(topic_settings::created(&given)?)
 }
 
 /// The replicas of each partition, the preferred owner first. A replication factor above the
@@ -165,7 +156,7 @@ fn assign(
         return manual(topic);
     }
     let count = match topic.num_partitions {
-        -1 => core.settings.topics.num_partitions,
+        -1 => core.settings().topics.num_partitions,
         count if count >= 1 => count,
         count => {
             let message = format!("Number of partitions was set to an invalid {count}.");
@@ -173,7 +164,7 @@ fn assign(
         }
     };
     let factor = match topic.replication_factor {
-        -1 => core.settings.topics.default_replication_factor,
+        -1 => core.settings().topics.default_replication_factor,
         factor if factor >= 1 => factor,
         _ => {
             return Err(Failure::new(
@@ -238,7 +229,8 @@ fn offsets_topic(core: &Core) -> CreatableTopic {
     let config = |name: &'static str, value: &'static str| {
         CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)))
     };
-    let groups = &core.settings.groups;
+    let settings = core.settings();
+    let groups = &settings.groups;
     CreatableTopic::default()
         .with_name(TopicName(text(OFFSETS_TOPIC)))
         .with_num_partitions(groups.offsets_topic_partitions)
@@ -283,7 +275,7 @@ pub(super) async fn delete_topics(
 }
 
 fn find(core: &Core, version: i16, topic: &DeleteTopicState) -> Result<(TopicId, String), Failure> {
-    if !core.settings.topics.delete_enable {
+    if !core.settings().topics.delete_enable {
         let code = if version >= DELETION_DISABLED_SINCE {
             ResponseError::TopicDeletionDisabled
         } else {

@@ -5,6 +5,8 @@ use odradek_common::batch::{Batch, BatchError, TimestampType};
 use odradek_common::limits::DECOMPRESSED_BATCH_BYTES;
 use odradek_protocol::records::{self, Records};
 
+use crate::topic_settings::{self, TopicConfig};
+
 /// The topic settings that an append obeys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppendRules {
@@ -53,6 +55,21 @@ impl From<BatchError> for AppendError {
 }
 
 impl AppendRules {
+    /// Those of a topic's settings.
+    #[must_use]
+    pub fn of(config: &TopicConfig) -> Self {
+        Self {
+            max_message_bytes: config.max_message_bytes,
+            timestamp_type: match config.timestamp_type {
+                topic_settings::TimestampType::CreateTime => TimestampType::CreateTime,
+                topic_settings::TimestampType::LogAppendTime => TimestampType::LogAppendTime,
+            },
+            before_max_ms: config.timestamp_before_max_ms,
+            after_max_ms: config.timestamp_after_max_ms,
+            compacted: config.compact,
+        }
+    }
+
     /// Checks a batch from a client and stamps it where the topic has log-append time. Done before
     /// the partition's lock is taken: it reads every byte.
     ///

@@ -49,6 +49,8 @@ enum Ended {
     Unanswered,
     #[error("the writer ended")]
     Writer,
+    #[error("the broker stops")]
+    Stopping,
 }
 
 /// One request's place in the line of answers.
@@ -77,14 +79,19 @@ pub(super) async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, 
     };
     let ended = reader.run().await;
     match &ended {
-        Ended::ByPeer | Ended::Idle | Ended::Writer => debug!(%peer, reason = %ended, "connection ended"),
+        Ended::ByPeer | Ended::Idle | Ended::Writer | Ended::Stopping => debug!(%peer, reason = %ended, "connection ended"),
         Ended::Io(_) => debug!(%peer, reason = %ended, "connection lost"),
         _ => info!(%peer, reason = %ended, "connection closed"),
     }
-    if matches!(ended, Ended::Decode(_)) {
-        // What was asked before the malformed request is still answered, within the stall limit.
-        drop(reader);
-        let _ = tokio::time::timeout(STALL_UNDER_PRESSURE, writer).await;
+    // What was asked before is still answered, within a limit, if the peer may be there to read it.
+    let rest = match ended {
+        Ended::Decode(_) => Some(STALL_UNDER_PRESSURE),
+        Ended::Stopping => Some(STALL),
+        _ => None,
+    };
+    drop(reader);
+    if let Some(limit) = rest {
+        let _ = tokio::time::timeout(limit, writer).await;
     }
     abort.abort();
 }
@@ -138,7 +145,13 @@ impl Reader {
         let wait = if between { idle } else { stall(&self.core) };
         loop {
             let mut space = self.frames.space();
-            match tokio::time::timeout(wait, self.stream.read_buf(&mut space)).await {
+            let read = tokio::time::timeout(wait, self.stream.read_buf(&mut space));
+            let stop = self.core.draining.cancelled();
+            let read = tokio::select! {
+                read = read => read,
+                () = stop => return Err(Ended::Stopping),
+            };
+            match read {
                 Ok(Ok(0)) => return Err(Ended::ByPeer),
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => return Err(error.into()),
@@ -195,7 +208,7 @@ async fn write_answers(core: Arc<Core>, mut stream: OwnedWriteHalf, mut queue: m
             Answer::Later(body) => body.await,
             Answer::Nothing | Answer::Close => continue,
         };
-        metric_names::count_request(&context, &body, since.elapsed());
+        metric_names::count_request(context.api, &body.errors(), since.elapsed());
         match body.encode(&context) {
             Ok(chunks) => {
                 if let Err(error) = write(&core, &mut stream, chunks).await {

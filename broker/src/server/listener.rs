@@ -8,7 +8,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -123,13 +122,13 @@ impl Drop for Admitted {
 }
 
 impl Bound {
-    /// Accepts connections until `shutdown`; each is a task of `tasks`.
-    pub fn serve(self, core: &Arc<Core>, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    /// Accepts connections until the process stops; each is a task of `tasks`.
+    pub fn serve(self, core: &Arc<Core>, tasks: &TaskTracker) {
         for socket in self.sockets {
-            let (core, name) = (core.clone(), self.name.clone());
-            let (tasks, shutdown) = (tasks.clone(), shutdown.clone());
+            let (core, name, tasks) = (core.clone(), self.name.clone(), tasks.clone());
             tasks.clone().spawn(async move {
-                let _ = shutdown.run_until_cancelled(accept(core, socket, name, tasks)).await;
+                let stop = core.draining.clone();
+                let _ = stop.run_until_cancelled(accept(core, socket, name, tasks)).await;
             });
         }
     }

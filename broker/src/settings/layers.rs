@@ -110,6 +110,12 @@ impl Gathered {
                 continue;
             }
             let Some(setting) = table::find_by_environment_name(&variable) else {
+                if is_service_link(&variable) {
+                    let message = "is taken for Kubernetes' and not for a setting";
+                    self.warnings
+                        .push(Warning(format!("environment variable {variable} {message}")));
+                    continue;
+                }
                 self.problems.push(Problem::Unknown {
                     place: place(&Origin::Environment, &variable),
                     nearest: table::nearest_environment_name(&variable),
@@ -161,6 +167,16 @@ impl Gathered {
 fn line_of(text: &str, error: &toml::de::Error) -> usize {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     before.matches('\n').count() + 1
+}
+
+/// Whether Kubernetes sets this variable for a service whose name begins with `odradek`, in every
+/// pod beside it: `..._SERVICE_HOST`, `..._SERVICE_PORT`, `..._PORT`, `..._PORT_9092_TCP_ADDR`.
+pub(super) fn is_service_link(variable: &str) -> bool {
+    let has = |part: &str| variable.contains(part);
+    has("_SERVICE_HOST")
+        || has("_SERVICE_PORT")
+        || variable.ends_with("_PORT")
+        || (has("_PORT_") && (has("_TCP") || has("_UDP")))
 }
 
 fn read_file(path: &Path) -> Result<String, Problem> {

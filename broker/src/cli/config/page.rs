@@ -31,7 +31,8 @@ TOML lets no key be both a value and a table: where one name begins another, as 
 (`\"max.connections.per.ip\" = 5`).
 
 An unknown key or a wrong value ends the start with a message that names its source and the nearest
-key. A key of Kafka's that has no effect here is a warning.
+key. A key of Kafka's that has no effect here is a warning, and so are the variables that Kubernetes
+sets beside a service of the name `odradek` (`ODRADEK_SERVICE_HOST`, `ODRADEK_PORT`).
 
 *Altered* says whether AlterConfigs may change the setting of a running broker: `read-only` needs a
 restart, `cluster-wide` can be set for one broker or for all. Numbers are plain, as in Kafka:

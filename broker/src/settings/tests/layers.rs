@@ -137,6 +137,22 @@ fn a_key_of_kafka_without_effect_is_a_warning() {
 }
 
 #[test]
+fn variables_that_kubernetes_sets_beside_a_service_are_no_settings() {
+    let links = [
+        ("ODRADEK_SERVICE_HOST", "10.0.0.1"),
+        ("ODRADEK_BROKER_SERVICE_PORT_KAFKA", "9092"),
+        ("ODRADEK_PORT", "tcp://10.0.0.1:9092"),
+        ("ODRADEK_PORT_9092_TCP_ADDR", "10.0.0.1"),
+    ];
+    let (settings, warnings) = Settings::load(&sources(&[], &links)).unwrap();
+    assert_eq!(settings, from_flags(&[]).unwrap());
+    assert_eq!(warnings.len(), links.len());
+    let none_is_a_setting = crate::settings::table::all()
+        .all(|setting| !crate::settings::layers::is_service_link(&setting.environment_name()));
+    assert!(none_is_a_setting);
+}
+
+#[test]
 fn a_file_that_is_missing_or_too_long_is_named() {
     let mut sources = sources(&[], &[]);
     sources.file = Some("/does/not/exist.toml".into());

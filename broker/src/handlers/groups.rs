@@ -1,0 +1,153 @@
+//! FindCoordinator (API 10) and the APIs of classic consumer groups: each fixes its place in its
+//! coordinator's order here and is answered when its records are durable.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::{
+    BrokerId as WireBrokerId, FindCoordinatorRequest, FindCoordinatorResponse, OffsetCommitRequest,
+    OffsetCommitResponse, RequestKind, ResponseKind, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::{Answer, Body, Context, text, topics};
+use crate::core::Core;
+use crate::endpoints;
+use crate::group::Deferred;
+use crate::topics::{LiveTopics, OFFSETS_TOPIC};
+
+/// The key type of consumer groups.
+const GROUP: i8 = 0;
+/// From this version on a request asks for many keys (KIP-699).
+const MANY_SINCE: i16 = 4;
+
+/// Serves the APIs of the group coordinator.
+pub(super) async fn handle(core: &Core, context: &Context, request: RequestKind) -> Answer {
+    let groups = &core.groups;
+    let version = context.version;
+    match request {
+        RequestKind::JoinGroup(r) => {
+            let host = format!("/{}", context.peer.ip());
+            later(groups.join(version, &context.client_id, &host, r).await)
+        }
+        RequestKind::SyncGroup(r) => later(groups.sync(version, r).await),
+        RequestKind::Heartbeat(r) => later(groups.heartbeat(r).await),
+        RequestKind::LeaveGroup(r) => later(groups.leave(version, r).await),
+        RequestKind::OffsetCommit(r) => commit(core, version, r).await,
+        RequestKind::OffsetFetch(r) => later(groups.fetch(version, r).await),
+        RequestKind::OffsetDelete(r) => later(groups.delete_offsets(r).await),
+        RequestKind::ListGroups(r) => later(groups.list(version, r).await),
+        RequestKind::DescribeGroups(r) => later(groups.describe(version, r).await),
+        RequestKind::DeleteGroups(r) => later(groups.delete_groups(r).await),
+        // The dispatch sends nothing else here.
+        _ => Answer::Close,
+    }
+}
+
+/// Offsets of partitions that do not exist are not committed: nothing would ever remove them.
+async fn commit(core: &Core, version: i16, mut request: OffsetCommitRequest) -> Answer {
+    let image = core.image();
+    let mut unknown = Vec::new();
+    for topic in &mut request.topics {
+        let count = image.live_topic_named(&topic.name).map_or(0, |t| t.partition_count);
+        let (there, missing): (Vec<_>, Vec<_>) = std::mem::take(&mut topic.partitions)
+            .into_iter()
+            .partition(|p| (0..count).contains(&p.partition_index));
+        topic.partitions = there;
+        let code = ResponseError::UnknownTopicOrPartition.code();
+        let refused = missing.iter().map(|p| {
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(p.partition_index)
+                .with_error_code(code)
+        });
+        let refused: Vec<_> = refused.collect();
+        if !refused.is_empty() {
+            unknown.push(
+                OffsetCommitResponseTopic::default()
+                    .with_name(topic.name.clone())
+                    .with_partitions(refused),
+            );
+        }
+    }
+    request.topics.retain(|t| !t.partitions.is_empty());
+    if request.topics.is_empty() && !unknown.is_empty() {
+        return Answer::Ready(Body::of(OffsetCommitResponse::default().with_topics(unknown)));
+    }
+    let committed = core.groups.commit(version, request).await;
+    Answer::Later(Box::pin(async move {
+        let mut response = committed.await;
+        for topic in unknown {
+            match response.topics.iter_mut().find(|t| t.name == topic.name) {
+                Some(known) => known.partitions.extend(topic.partitions),
+                None => response.topics.push(topic),
+            }
+        }
+        Body::of(response)
+    }))
+}
+
+fn later<T: Into<ResponseKind> + 'static>(answer: Deferred<T>) -> Answer {
+    Answer::Later(Box::pin(async move { Body::of(answer.await) }))
+}
+
+/// Serves FindCoordinator; the topic of the coordinators' records is made when it is first asked
+/// for.
+pub(super) async fn find_coordinator(
+    core: &Core,
+    context: &Context,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    if context.version >= MANY_SINCE {
+        let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
+        for key in request.coordinator_keys {
+            coordinators.push(find(core, context, request.key_type, key).await);
+        }
+        return FindCoordinatorResponse::default().with_coordinators(coordinators);
+    }
+    let found = find(core, context, request.key_type, request.key).await;
+    FindCoordinatorResponse::default()
+        .with_error_code(found.error_code)
+        .with_error_message(found.error_message)
+        .with_node_id(found.node_id)
+        .with_host(found.host)
+        .with_port(found.port)
+}
+
+async fn find(core: &Core, context: &Context, key_type: i8, key: StrBytes) -> Coordinator {
+    let failed = |key: StrBytes, code: ResponseError, message: &str| {
+        Coordinator::default()
+            .with_key(key)
+            .with_node_id(WireBrokerId(-1))
+            .with_port(-1)
+            .with_error_code(code.code())
+            .with_error_message(Some(text(message)))
+    };
+    if key_type != GROUP {
+        let message = "this release coordinates consumer groups only";
+        return failed(key, ResponseError::InvalidRequest, message);
+    }
+    if core.image().live_topic_named(OFFSETS_TOPIC).is_none() {
+        let made = topics::auto_create(core, &TopicName(text(OFFSETS_TOPIC))).await;
+        if made.is_err() {
+            let message = "the topic of the coordinators' records is not there yet";
+            return failed(key, ResponseError::CoordinatorNotAvailable, message);
+        }
+    }
+    let image = core.image();
+    let owner = image.live_topic_named(OFFSETS_TOPIC).and_then(|topic| {
+        let partition = core.groups.partition_for(&key)?;
+        let at = odradek_common::ids::TopicPartition { topic: topic.id, partition };
+        image.registration(image.partition(at)?.owner).filter(|r| r.is_live())
+    });
+    let listener = owner.and_then(|owner| endpoints::of(owner, &context.listener));
+    match (owner, listener) {
+        (Some(owner), Some(listener)) => Coordinator::default()
+            .with_key(key)
+            .with_node_id(WireBrokerId(owner.incarnation.broker.0))
+            .with_host(text(listener.host.clone()))
+            .with_port(listener.port.into()),
+        _ => failed(key, ResponseError::CoordinatorNotAvailable, "the coordinator has no owner now"),
+    }
+}

@@ -1,0 +1,166 @@
+//! Opening the store and finding out whose it is: proved first, then formed or joined. A bucket of
+//! another cluster, or of this one after its data directory was lost, is refused (law 2.7).
+
+use odradek_common::ids::ClusterId;
+use odradek_metadata::{Command, Form, Metadata, ProposeError};
+use odradek_storage::check_store::{self, Form as CheckForm};
+use odradek_storage::formation::{self, Formation, FormationError, Marker};
+use odradek_storage::store::{self, Store, StoreSettings};
+use tracing::info;
+
+use crate::directory::DataDirectory;
+use crate::process::World;
+use crate::settings::Settings;
+
+/// A store that is proved, and the cluster in it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// The cluster.
+    pub cluster: ClusterId,
+}
+
+/// Why the store, or the cluster in it, is not for this process.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL or its settings.
+    #[error("storage.url: {0}")]
+    Url(#[from] store::OpenError),
+    /// The store does not do what it has to.
+    #[error("{store} cannot be used:\n{report}")]
+    Unfit {
+        /// Which.
+        store: String,
+        /// What was found.
+        report: Box<check_store::Report>,
+    },
+    /// The formation marker cannot be read or written.
+    #[error("{store}: {source}")]
+    Formation {
+        /// Which store.
+        store: String,
+        /// Why.
+        source: FormationError,
+    },
+    /// The data directory knows a cluster, the store does not.
+    #[error(
+        "{store} holds no cluster, but the data directory is that of cluster {cluster}. Is \
+         storage.url right? A store that lost its objects cannot be used with this data directory"
+    )]
+    MarkerGone {
+        /// Which store.
+        store: String,
+        /// The cluster of the data directory.
+        cluster: ClusterId,
+    },
+    /// The store belongs to another cluster.
+    #[error("{store} belongs to cluster {theirs}, the data directory to cluster {ours}")]
+    OtherCluster {
+        /// Which store.
+        store: String,
+        /// Whose it is.
+        theirs: ClusterId,
+        /// The cluster of the data directory.
+        ours: ClusterId,
+    },
+    /// The store belongs to a cluster whose metadata is not in this data directory.
+    #[error(
+        "{store} belongs to cluster {cluster}, formed by other data directories. Was data.dir \
+         lost or moved? Nothing was changed. Start with the directory it was formed with, or with \
+         an empty bucket or prefix"
+    )]
+    NotOurs {
+        /// Which store.
+        store: String,
+        /// Whose it is.
+        cluster: ClusterId,
+    },
+    /// The metadata did not take the formation.
+    #[error("the cluster could not be formed: {0}")]
+    Propose(#[from] ProposeError),
+}
+
+/// Opens and proves the store; forms the cluster if there is none.
+///
+/// # Errors
+/// See [`OpenError`]; a store that is not for this process is left as it was.
+pub async fn open(
+    settings: &Settings,
+    world: &World,
+    directory: &DataDirectory,
+    metadata: &Metadata,
+) -> Result<Opened, OpenError> {
+    let store = connect(settings, world).await?;
+    let report = check_store::check(&store, CheckForm::Short, &world.random).await;
+    if !report.passed() {
+        let report = Box::new(report);
+        return Err(OpenError::Unfit { store: store.to_string(), report });
+    }
+    let cluster = form(&store, world, directory, metadata).await?;
+    Ok(Opened { store, cluster })
+}
+
+/// The store that the settings name, unproved.
+///
+/// # Errors
+/// The URL or its settings.
+pub async fn connect(settings: &Settings, world: &World) -> Result<Store, store::OpenError> {
+    let given = &settings.storage;
+    let options = StoreSettings {
+        endpoint: given.endpoint.clone(),
+        region: given.region.clone(),
+        access_key: given.access_key_id.clone(),
+        secret_key: given.secret_access_key.as_ref().map(|s| s.expose().to_owned()),
+        allow_http: given.allow_http.then_some(true),
+        virtual_hosted_style: given.virtual_hosted_style.then_some(true),
+        ..StoreSettings::default()
+    };
+    let url = settings.storage_url.as_str();
+    store::open(url, &options, world.files.clone(), world.random.clone()).await
+}
+
+async fn form(
+    store: &Store,
+    world: &World,
+    directory: &DataDirectory,
+    metadata: &Metadata,
+) -> Result<ClusterId, OpenError> {
+    let failed = |source| OpenError::Formation { store: store.to_string(), source };
+    let name = || store.to_string();
+    let ours = metadata.image().cluster().map(|c| c.id.clone());
+    let marker = match ours {
+        Some(ours) => {
+            let marker = formation::read(store).await.map_err(failed)?;
+            let marker = marker
+                .ok_or_else(|| OpenError::MarkerGone { store: name(), cluster: ours.clone() })?;
+            if marker.cluster != ours {
+                return Err(OpenError::OtherCluster { store: name(), theirs: marker.cluster, ours });
+            }
+            marker
+        }
+        None => {
+            let mut bytes = [0; 16];
+            world.random.fill(&mut bytes);
+            let marker = Marker {
+                cluster: ClusterId::from_random(bytes),
+                directories: vec![directory.id.0],
+            };
+            let formed = formation::form(store, &marker).await;
+            match formed.map_err(failed)? {
+                Formation::Formed => {
+                    info!(cluster = %marker.cluster, store = %store, "formed");
+                    marker
+                }
+                Formation::AlreadyFormed(theirs) => theirs,
+            }
+        }
+    };
+    // A process that died between the marker and the metadata finds its own directory here.
+    if !marker.directories.contains(&directory.id.0) {
+        return Err(OpenError::NotOurs { store: name(), cluster: marker.cluster });
+    }
+    let form = Form { cluster: marker.cluster.clone(), directories: vec![directory.id] };
+    metadata.propose(Command::Form(form)).await?;
+    Ok(marker.cluster)
+}

@@ -1,0 +1,378 @@
+//! A broker process from start to end: what is opened in which order, who watches over what runs,
+//! and how it stops.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use odradek_common::clock::SharedClock;
+use odradek_common::files::SharedFiles;
+use odradek_common::ids::{BrokerId, ChainId};
+use odradek_common::limits::{ANSWER_BYTES, CATALOG_CACHE_BYTES, REQUEST_BYTES};
+use odradek_common::random::SharedRandom;
+use odradek_metadata::{Incarnation, Metadata};
+use odradek_storage::catalog::Catalog;
+use odradek_storage::collect::Collector;
+use odradek_storage::names::{ChainRef, Names};
+use odradek_storage::reader::LogReader;
+use odradek_storage::wal::{Chain, ChainOptions};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::admin_http::{AdminServer, recorder};
+use crate::background;
+use crate::core::{Core, Limits};
+use crate::directory::{DataDirectory, DirectoryError};
+use crate::fetch_sessions::FetchSessions;
+use crate::group::{GroupService, GroupSettings};
+use crate::logs::Logs;
+use crate::opening::{self, OpenError};
+use crate::producer_ids::ProducerIds;
+use crate::readiness::BrokerReadiness;
+use crate::registration::{self, RegisterError};
+use crate::server::budget::{AnswerBudget, RequestBudget};
+use crate::server::{self, Bound, Connections};
+use crate::settings::Settings;
+use crate::takeover::TakeoverError;
+use crate::wals::Wals;
+
+/// What a process takes from the world around it.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Wall clock.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub random: SharedRandom,
+    /// File system.
+    pub files: SharedFiles,
+}
+
+/// Why a broker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error("data directory: {0}")]
+    Directory(#[from] DirectoryError),
+    /// The store, or the formation of the cluster in it.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The metadata.
+    #[error("metadata: {0}")]
+    Metadata(#[from] odradek_metadata::StartError),
+    /// A listener.
+    #[error("listener {name} cannot listen on {host}:{port}: {source}")]
+    Listen {
+        /// The listener.
+        name: String,
+        /// Its host.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The registration.
+    #[error("registration: {0}")]
+    Register(#[from] RegisterError),
+    /// The write-ahead log.
+    #[error("write-ahead log: {0}")]
+    Wal(#[from] crate::wals::WalsError),
+    /// What the former process left.
+    #[error("recovery: {0}")]
+    Takeover(#[from] TakeoverError),
+    /// The admin server.
+    #[error("admin.listen: {0}")]
+    Admin(#[from] std::io::Error),
+    /// The metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] recorder::RecorderError),
+}
+
+/// A running broker.
+pub struct Process {
+    /// What its parts share.
+    pub core: Arc<Core>,
+    /// Listeners as they are bound: name, host, port.
+    pub listening: Vec<(String, String, u16)>,
+    /// What must not end: the chain, the metadata, the work in the background.
+    vital: JoinSet<(&'static str, Result<(), String>)>,
+    connections: TaskTracker,
+    chain_stop: CancellationToken,
+    metadata_stop: CancellationToken,
+    background_stop: CancellationToken,
+    _directory: DataDirectory,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("listening", &self.listening).finish_non_exhaustive()
+    }
+}
+
+/// A part of the process that must not end has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("{part} ended: {reason}")]
+pub struct PartEnded {
+    part: &'static str,
+    reason: String,
+}
+
+impl Process {
+    /// Starts a broker: returns when it serves clients.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing keeps running then.
+    pub async fn start(settings: Settings, world: World) -> Result<Self, StartError> {
+        let settings = Arc::new(settings);
+        let directory = open_directory(&settings, &world).await?;
+        let mut vital = JoinSet::new();
+        let metadata_stop = CancellationToken::new();
+        let metadata = start_metadata(&settings, &world, &directory, &mut vital, &metadata_stop).await?;
+        let opened = opening::open(&settings, &world, &directory, &metadata).await?;
+        let bound = bind(&settings).await?;
+        let listening = bound
+            .iter()
+            .zip(&settings.listeners)
+            .map(|(b, l)| (b.name.to_string(), l.advertised.host.clone(), b.port))
+            .collect();
+
+        let me = registration::register(&settings, &directory, &metadata, &bound).await?;
+        let names = Names::new(opened.store.prefix().clone(), opened.cluster.clone());
+        let wals = Arc::new(Wals::open(&settings, &world, &opened.store, &names, &metadata).await?);
+        let core_parts = Parts { settings, world, metadata, opened, names, wals, me };
+        let (core, chain) = core_parts.core();
+        core.take_over().await?;
+
+        let chain_stop = CancellationToken::new();
+        let stop = chain_stop.clone();
+        vital.spawn(async move { ("the write-ahead chain", chain.run(stop).await.map_err(text)) });
+        background::ownership::follow(&core, &core.image()).await;
+        let background_stop = CancellationToken::new();
+        spawn_background(&core, &mut vital, &background_stop);
+        spawn_admin(&core, &mut vital, &background_stop).await?;
+        let connections = TaskTracker::new();
+        for bound in bound {
+            bound.serve(&core, &connections);
+        }
+        Ok(Self {
+            core,
+            listening,
+            vital,
+            connections,
+            chain_stop,
+            metadata_stop,
+            background_stop,
+            _directory: directory,
+        })
+    }
+
+    /// Waits until a part that must not end has ended.
+    pub async fn failed(&mut self) -> PartEnded {
+        match self.vital.join_next().await {
+            Some(Ok((part, Ok(())))) => PartEnded { part, reason: "without an error".into() },
+            Some(Ok((part, Err(reason)))) => PartEnded { part, reason },
+            Some(Err(error)) => PartEnded { part: "a task", reason: error.to_string() },
+            None => PartEnded { part: "everything", reason: "nothing was started".into() },
+        }
+    }
+
+    /// Stops: takes no more requests, answers those in flight, makes everything appended durable,
+    /// flushes. Within `limit`; what is not flushed by then is recovered at the next start.
+    pub async fn stop(mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        self.core.draining.cancel();
+        self.connections.close();
+        let answered = tokio::time::timeout_at(deadline - limit / 2, self.connections.wait());
+        if answered.await.is_err() {
+            warn!("connections were closed with requests in flight");
+        }
+        self.background_stop.cancel();
+        match tokio::time::timeout_at(deadline - limit / 5, background::flush::now(&self.core)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "the last flush did not succeed; recovery will do it"),
+            Err(_) => warn!("the last flush was too slow; recovery will do it"),
+        }
+        self.chain_stop.cancel();
+        self.metadata_stop.cancel();
+        let ended = async { while self.vital.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline, ended).await.is_err() {
+            warn!("the process ends with work in flight");
+        }
+        info!("stopped");
+    }
+}
+
+fn text(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+async fn open_directory(settings: &Settings, world: &World) -> Result<DataDirectory, DirectoryError> {
+    let (path, node) = (settings.node.data_dir.clone(), settings.node.id);
+    let world = world.clone();
+    let open = move || DataDirectory::open(&world.files, &path, node, &*world.random);
+    match tokio::task::spawn_blocking(open).await {
+        Ok(opened) => opened,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+async fn start_metadata(
+    settings: &Settings,
+    world: &World,
+    directory: &DataDirectory,
+    vital: &mut JoinSet<(&'static str, Result<(), String>)>,
+    stop: &CancellationToken,
+) -> Result<Metadata, odradek_metadata::StartError> {
+    let options = odradek_metadata::Options {
+        node: BrokerId(settings.node.id),
+        directory_id: directory.id,
+        directory: directory.path.join("raft"),
+        files: world.files.clone(),
+        snapshot_entries: settings.metadata.snapshot_entries,
+    };
+    let (service, metadata) = Metadata::start(options).await?;
+    let stop = stop.clone();
+    vital.spawn(async move { ("the metadata quorum", service.run(stop).await.map_err(text)) });
+    Ok(metadata)
+}
+
+async fn bind(settings: &Settings) -> Result<Vec<Bound>, StartError> {
+    let mut bound = Vec::new();
+    for listener in &settings.listeners {
+        let (host, port) = (&listener.bind.host, listener.bind.port);
+        let listening = server::bind(&listener.name, host, port).await;
+        bound.push(listening.map_err(|source| StartError::Listen {
+            name: listener.name.clone(),
+            host: host.clone(),
+            port,
+            source,
+        })?);
+    }
+    Ok(bound)
+}
+
+/// What a core is made of.
+struct Parts {
+    settings: Arc<Settings>,
+    world: World,
+    metadata: Metadata,
+    opened: opening::Opened,
+    names: Names,
+    wals: Arc<Wals>,
+    me: Incarnation,
+}
+
+impl Parts {
+    fn core(self) -> (Arc<Core>, Chain) {
+        let Self { settings, world, metadata, opened, names, wals, me } = self;
+        let logs = Arc::new(Logs::new(settings.cache.log_bytes));
+        let of = ChainRef { broker: me.broker, epoch: me.epoch, chain: ChainId(0) };
+        let options = ChainOptions {
+            slot_bytes: settings.wal.slot_bytes,
+            linger_max: settings.wal.linger_max,
+            linger_floor: settings.wal.linger_floor,
+            puts_per_second: settings.wal.puts_per_second.into(),
+            window: settings.wal.window,
+            unlanded_bytes_max: settings.wal.unlanded_bytes,
+            ..ChainOptions::new(of, opened.cluster.clone())
+        };
+        let (chain, handle) = Chain::new(options, wals.own(), logs.clone(), world.random.clone());
+        let store = opened.store.retrying();
+        let catalog = Arc::new(Catalog::new(store.clone(), names.clone(), CATALOG_CACHE_BYTES));
+        let reader =
+            LogReader::new(store, names.clone(), wals.clone(), usize::try_from(settings.cache.block_bytes).unwrap_or(usize::MAX));
+        let core = Core {
+            me,
+            cluster: opened.cluster,
+            limits: Limits::of(&settings),
+            store: opened.store,
+            names,
+            wals,
+            logs,
+            chain: handle,
+            catalog,
+            reader: Arc::new(reader),
+            groups: GroupService::new(group_settings(&settings), world.clock.clone(), world.random.clone()),
+            fetch_sessions: FetchSessions::new(settings.fetch.session_slots, world.random.clone()),
+            producer_ids: ProducerIds::new(me),
+            request_bytes: RequestBudget::new(REQUEST_BYTES),
+            answer_bytes: AnswerBudget::new(ANSWER_BYTES),
+            connections: Arc::new(Connections::default()),
+            flushing: tokio::sync::Mutex::new(()),
+            draining: CancellationToken::new(),
+            settings_now: ArcSwap::new(settings),
+            metadata,
+            clock: world.clock,
+            random: world.random,
+        };
+        (Arc::new(core), chain)
+    }
+}
+
+fn group_settings(settings: &Settings) -> GroupSettings {
+    let groups = &settings.groups;
+    GroupSettings {
+        session_timeout_min: groups.min_session_timeout,
+        session_timeout_max: groups.max_session_timeout,
+        initial_rebalance_delay: groups.initial_rebalance_delay,
+        group_members_max: groups.max_size,
+        offset_metadata_max: groups.offset_metadata_max_bytes,
+        offsets_retention: groups.offsets_retention(),
+        offsets_retention_check: groups.offsets_retention_check_interval,
+        commit_timeout: groups.offsets_commit_timeout,
+    }
+}
+
+fn spawn_background(
+    core: &Arc<Core>,
+    vital: &mut JoinSet<(&'static str, Result<(), String>)>,
+    stop: &CancellationToken,
+) {
+    let collector = Collector::new(
+        core.store.retrying(),
+        core.names.clone(),
+        core.catalog.clone(),
+        core.wals.clone(),
+        core.settings().background.collect_grace,
+    );
+    spawn(vital, stop, "the follower of the metadata", background::ownership::run(core.clone()));
+    let given = core.settings();
+    spawn(vital, stop, "altered settings", background::settings::run(core.clone(), given));
+    spawn(vital, stop, "flush", background::flush::run(core.clone()));
+    spawn(vital, stop, "merge", background::merge::run(core.clone()));
+    spawn(vital, stop, "retention", background::retention::run(core.clone()));
+    spawn(vital, stop, "producer expiry", background::expire::run(core.clone()));
+    spawn(vital, stop, "the collector", background::collect::run(core.clone(), collector));
+}
+
+async fn spawn_admin(
+    core: &Arc<Core>,
+    vital: &mut JoinSet<(&'static str, Result<(), String>)>,
+    stop: &CancellationToken,
+) -> Result<(), StartError> {
+    let Some(listen) = core.settings().admin_listen.clone() else { return Ok(()) };
+    let metrics = recorder::install()?;
+    let readiness = Arc::new(BrokerReadiness(core.clone()));
+    let server = AdminServer::bind(&listen, metrics.clone(), readiness).await?;
+    spawn(vital, stop, "metrics", recorder::upkeep(metrics, stop.clone()));
+    spawn(vital, stop, "gauges", background::gauges::run(core.clone()));
+    spawn(vital, stop, "the admin server", server.run(stop.clone()));
+    Ok(())
+}
+
+fn spawn(
+    vital: &mut JoinSet<(&'static str, Result<(), String>)>,
+    stop: &CancellationToken,
+    name: &'static str,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    let stop = stop.clone();
+    vital.spawn(async move {
+        let _ = stop.run_until_cancelled(work).await;
+        (name, Ok(()))
+    });
+}

@@ -1,0 +1,55 @@
+//! What `/readyz` tells. Required is what this broker needs to serve clients; an outage of the
+//! store is told and does not make it unready: it answers reads from memory and retriable errors,
+//! and recovers by itself, while a broker taken away by a balancer would do neither.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin_http::{Check, Readiness};
+use crate::core::Core;
+
+/// A slot that takes longer than this to land tells of trouble with the store.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// The readiness of a broker.
+pub struct BrokerReadiness(pub Arc<Core>);
+
+impl Readiness for BrokerReadiness {
+    fn checks(&self) -> Vec<Check> {
+        let core = &self.0;
+        let image = core.image();
+        let registered = image.is_live(core.me);
+        let owned = image.owned_by(core.me).count();
+        let served = core.logs.all().len();
+        let chain = core.chain.stats();
+        let landing = chain.trouble.is_none() && chain.oldest_unlanded < SLOW;
+        let stopping = core.draining.is_cancelled();
+        vec![
+            Check {
+                name: "registration",
+                required: true,
+                passed: registered && !stopping,
+                detail: match (registered, stopping) {
+                    (_, true) => "stopping".to_owned(),
+                    (true, _) => format!("{} is registered", core.me),
+                    (false, _) => format!("{} is fenced", core.me),
+                },
+            },
+            Check {
+                name: "partitions",
+                required: true,
+                passed: served >= owned,
+                detail: format!("{served} of {owned} partitions are served"),
+            },
+            Check {
+                name: "write-ahead log",
+                required: false,
+                passed: landing,
+                detail: chain.trouble.unwrap_or_else(|| {
+                    let age = chain.oldest_unlanded.as_secs_f32();
+                    format!("the oldest slot under way is {age:.1} s old")
+                }),
+            },
+        ]
+    }
+}

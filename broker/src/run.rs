@@ -1,0 +1,111 @@
+//! `odradek start`: one broker, until a signal or a failure ends it.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use odradek_common::clock::SystemClock;
+use odradek_common::files::RealFiles;
+use odradek_common::random::SeededRandom;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::process::{PartEnded, Process, StartError, World};
+use crate::settings::{Settings, Warning};
+
+/// Why a broker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It did not start.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// A part of it failed while it ran.
+    #[error("{0}")]
+    Ended(#[from] PartEnded),
+    /// Signals cannot be waited for.
+    #[error("signals: {0}")]
+    Signals(#[from] std::io::Error),
+}
+
+impl World {
+    /// The machine's own clock, randomness and files.
+    #[must_use]
+    pub fn of_machine() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SeededRandom::from_os()),
+            files: Arc::new(RealFiles),
+        }
+    }
+}
+
+/// Runs a broker until SIGTERM or SIGINT; a second signal ends it at once.
+///
+/// # Errors
+/// It did not start, or a part of it failed.
+pub async fn broker(settings: Settings, warnings: Vec<Warning>) -> Result<(), RunError> {
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    raise_file_limit();
+    let limit = settings.process.shutdown_timeout;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let starting = Process::start(settings.clone(), World::of_machine());
+    let mut process = tokio::select! {
+        started = starting => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    welcome(&settings, &process);
+    let failed = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = process.failed() => Some(ended),
+    };
+    if let Some(ended) = failed {
+        error!(%ended, "the broker ends: what was acknowledged is safe, and found at the next start");
+        return Err(ended.into());
+    }
+    info!("stopping");
+    tokio::select! {
+        () = process.stop(limit) => {}
+        _ = terminate.recv() => warn!("a second signal: stopped at once"),
+        _ = interrupt.recv() => warn!("a second signal: stopped at once"),
+    }
+    Ok(())
+}
+
+/// Tells a person where things are and what to try. Nobody may be there to read it.
+fn welcome(settings: &Settings, process: &Process) {
+    let mut out = std::io::stdout().lock();
+    let core = &process.core;
+    let _ = writeln!(out, "Odradek {} · cluster {}", env!("CARGO_PKG_VERSION"), core.cluster);
+    for (name, host, port) in &process.listening {
+        let _ = writeln!(out, "  listens    {name} at {host}:{port}");
+    }
+    if let Some(admin) = &settings.admin_listen {
+        let _ = writeln!(out, "  admin      http://{admin} (/livez, /readyz, /metrics)");
+    }
+    let _ = writeln!(out, "  records    {}", core.store);
+    let _ = writeln!(
+        out,
+        "  data       {} (metadata{})",
+        settings.node.data_dir.display(),
+        if settings.wal_kind == crate::settings::WalKind::Disk { ", write-ahead log" } else { "" }
+    );
+    let _ = writeln!(out, "  try        odradek topic create hello --partitions 3");
+    let _ = writeln!(out, "             echo 'first record' | odradek produce hello");
+    let _ = writeln!(out, "             odradek consume hello --from-beginning");
+    let _ = out.flush();
+}
+
+/// Connections and segments take file descriptors: as many as the system lets us have.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        warn!(%error, ?current, ?maximum, "could not raise the limit of open files");
+    }
+}

@@ -1,0 +1,144 @@
+//! The write-ahead logs of a process: the one it writes, and those in which former epochs left
+//! slots, which may be of another kind.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use odradek_metadata::image::Registration;
+use odradek_metadata::{Incarnation, Metadata, WalKind as RegisteredKind};
+use odradek_storage::collect::SealCheck;
+use odradek_storage::names::{ChainRef, Names, SlotRef};
+use odradek_storage::slots::{SlotError, SlotReader};
+use odradek_storage::store::Store;
+use odradek_storage::wal::{
+    DeleteError, DiskError, DiskOptions, DiskWal, ObjectOptions, ObjectWal, Wal, WalKind,
+};
+
+use crate::process::World;
+use crate::settings::{self, Settings};
+
+/// Why a write-ahead log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum WalsError {
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// The write-ahead logs.
+pub struct Wals {
+    kind: WalKind,
+    object: Arc<ObjectWal>,
+    disk: Option<Arc<DiskWal>>,
+    metadata: Metadata,
+}
+
+impl fmt::Debug for Wals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wals").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl Wals {
+    /// Opens what this process writes, and the disk where a former epoch may have left something
+    /// on it.
+    ///
+    /// # Errors
+    /// The disk cannot be used.
+    pub async fn open(
+        settings: &Settings,
+        world: &World,
+        store: &Store,
+        names: &Names,
+        metadata: &Metadata,
+    ) -> Result<Self, WalsError> {
+        let object = ObjectWal::new(
+            store.direct(),
+            names.clone(),
+            ObjectOptions::default(),
+            world.random.clone(),
+        );
+        let kind = match settings.wal_kind {
+            settings::WalKind::Object => WalKind::Object,
+            settings::WalKind::Disk => WalKind::Disk,
+        };
+        let image = metadata.image();
+        let left = image.registrations().any(|r| r.wal == RegisteredKind::Disk);
+        let disk = if kind == WalKind::Disk || left {
+            let options = DiskOptions {
+                file_bytes: settings.wal.disk_file_bytes,
+                ..DiskOptions::new(settings.node.data_dir.join("wal"), names.cluster().clone())
+            };
+            let (files, random) = (world.files.clone(), world.random.clone());
+            let open = move || DiskWal::open(options, files, random);
+            let opened = tokio::task::spawn_blocking(open).await;
+            Some(Arc::new(opened.unwrap_or_else(|p| std::panic::resume_unwind(p.into_panic()))?))
+        } else {
+            None
+        };
+        Ok(Self { kind, object: Arc::new(object), disk, metadata: metadata.clone() })
+    }
+
+    /// The one that this process writes.
+    #[must_use]
+    pub fn own(&self) -> Arc<dyn Wal> {
+        match (&self.disk, self.kind) {
+            (Some(disk), WalKind::Disk) => disk.clone(),
+            _ => self.object.clone(),
+        }
+    }
+
+    /// The one that the incarnation wrote.
+    #[must_use]
+    pub fn of(&self, registration: &Registration) -> Arc<dyn Wal> {
+        match (&self.disk, registration.wal) {
+            (Some(disk), RegisteredKind::Disk) => disk.clone(),
+            _ => self.object.clone(),
+        }
+    }
+
+    fn of_chain(&self, chain: ChainRef) -> Arc<dyn Wal> {
+        let of = Incarnation { broker: chain.broker, epoch: chain.epoch };
+        match self.metadata.image().registration(of) {
+            Some(registration) => self.of(registration),
+            None => self.own(),
+        }
+    }
+
+    /// Deletes the slots on the local disk that nobody needs. Those in the store are the
+    /// collector's.
+    ///
+    /// # Errors
+    /// The disk.
+    pub async fn free_disk(
+        &self,
+        is_free: impl Fn(SlotRef) -> bool,
+        referred: &HashSet<SlotRef>,
+    ) -> Result<(), DeleteError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let mut slots = disk.slots();
+        slots.retain(|slot| is_free(*slot) && !referred.contains(slot));
+        if slots.is_empty() { Ok(()) } else { disk.delete(&slots).await }
+    }
+}
+
+#[async_trait]
+impl SlotReader for Wals {
+    async fn read(&self, at: SlotRef, position: u64, length: u64) -> Result<Bytes, SlotError> {
+        self.of_chain(at.chain).read(at, position, length).await
+    }
+}
+
+#[async_trait]
+impl SealCheck for Wals {
+    async fn is_seal(
+        &self,
+        at: SlotRef,
+        size: u64,
+    ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+        self.object.is_seal(at, size).await
+    }
+}
