@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use object_store::ObjectStore;
 use odradek_common::batch::crc32c;
 use odradek_common::files::{RealFiles, SharedFiles};
 use odradek_common::ids::SlotNumber;
@@ -18,6 +19,7 @@ use super::testing::{
 use super::*;
 use crate::range::Place;
 use crate::slots::SlotError;
+use crate::store::file::FileStore;
 
 const WINDOW: u32 = 4;
 
@@ -27,11 +29,11 @@ trait World: Send + Sync {
     fn open(&self) -> Arc<dyn Wal>;
 }
 
-struct Objects(FaultyStore);
+struct Objects(Arc<dyn ObjectStore>);
 
 impl World for Objects {
     fn open(&self) -> Arc<dyn Wal> {
-        let store = Arc::new(self.0.clone());
+        let store = Arc::clone(&self.0);
         Arc::new(ObjectWal::new(store, names(), ObjectOptions::default(), random(5)))
     }
 }
@@ -40,7 +42,26 @@ impl World for Objects {
 fn objects() -> Objects {
     let (store, random) = (FaultyStore::new(), random(2));
     store.script_puts(move |_, _| PutFault::Works(Duration::from_micros(random.next_u64() % 3000)));
-    Objects(store)
+    Objects(Arc::new(store))
+}
+
+/// Objects as files of a directory, and the directory.
+struct FileObjects {
+    objects: Objects,
+    /// Removed with it.
+    _dir: tempfile::TempDir,
+}
+
+impl World for FileObjects {
+    fn open(&self) -> Arc<dyn Wal> {
+        self.objects.open()
+    }
+}
+
+fn file_objects() -> FileObjects {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FileStore::open(Arc::new(RealFiles), dir.path()).unwrap();
+    FileObjects { objects: Objects(Arc::new(store)), _dir: dir }
 }
 
 struct Disk(tempfile::TempDir);
@@ -331,6 +352,7 @@ macro_rules! conformance {
     };
     ($($test:ident),+ $(,)?) => {
         conformance!(object_kind, objects(), [$($test),+]);
+        conformance!(object_kind_in_a_directory, file_objects(), [$($test),+]);
         conformance!(disk_kind, disk(), [$($test),+]);
     };
 }

@@ -1,11 +1,10 @@
 //! The object kind over a store that misbehaves.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
+use futures::FutureExt;
+use object_store::{ObjectStoreExt, PutMode, PutPayload};
 use odradek_common::ids::SlotNumber;
 use odradek_common::random::Random;
 use tokio::time::{Instant, timeout};
@@ -311,35 +310,46 @@ async fn a_former_sealers_seal_ends_the_chain_and_its_work_is_taken_up() {
     assert_eq!(seal_of(&store, 5).await, Some(ahead));
 }
 
-/// An owner that lands a slot each time the sealer is about to seal a hole is taken along, and
-/// stopped at the ahead-seal at the latest.
+/// An owner that fills every hole just before the sealer's seal comes there is stopped at the
+/// ahead-seal.
 #[tokio::test(start_paused = true)]
 async fn a_live_owner_is_not_chased_for_long() {
     let store = FaultyStore::new();
     let wal = open(&store);
-    let below = store.clone();
-    let holes: Arc<parking_lot::Mutex<BTreeSet<Path>>> = Arc::default();
-    let seen = Arc::clone(&holes);
-    let next = Arc::new(std::sync::atomic::AtomicU64::new(0));
-    store.script_gets(move |path, _| {
-        // Between the sealer's look at a hole and its put, the owner fills it.
-        let number = next.load(std::sync::atomic::Ordering::SeqCst);
-        if *path == names().slot(at(number)) && seen.lock().insert(path.clone()) {
-            let (below, next) = (below.clone(), Arc::clone(&next));
-            tokio::spawn(async move {
-                let owner = open(&below);
-                if owner.put(&slot(at(number), 10)).await.is_ok() {
-                    next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                }
-            });
+    let owner = store.clone();
+    let mut next = 0;
+    store.script_puts(move |path, _| {
+        if *path == names().slot(at(next)) {
+            let slot = whole(&slot(at(next), 10));
+            let put = owner.below().put_opts(path, slot.into(), PutMode::Create.into());
+            next += u64::from(put.now_or_never().unwrap().is_ok());
         }
-        GetFault::Works
+        NOW
     });
     let found = timeout(Duration::from_secs(60), recover(&wal, 0)).await.unwrap();
-    let end = found.end.0;
-    assert_eq!(found.slots.len() as u64, end);
-    assert!(end <= 2 * u64::from(WINDOW), "{end}");
-    assert!(seal_of(&store, end).await.is_some());
+    assert_eq!((found.slots.len(), found.end), (4, SlotNumber(u64::from(WINDOW))));
+    assert!(seal_of(&store, 4).await.is_some());
+}
+
+/// One that is ahead of the sealer by more than its window when the ahead-seal comes.
+#[tokio::test(start_paused = true)]
+async fn the_ahead_seal_goes_farther_out_where_it_meets_slots() {
+    let store = FaultyStore::new();
+    let wal = open(&store);
+    let owner = store.clone();
+    store.script_puts(move |_, nth| {
+        for number in 0..10 {
+            let slot = whole(&slot(at(number), 10));
+            let path = names().slot(at(number));
+            let put = owner.below().put_opts(&path, slot.into(), PutMode::Create.into());
+            assert_eq!(put.now_or_never().unwrap().is_ok(), nth == 0);
+        }
+        NOW
+    });
+    let found = recover(&wal, 0).await;
+    assert_eq!((found.slots.len(), found.end), (10, SlotNumber(10)));
+    // Met at 4 and 8, it went to 16.
+    assert!(seal_of(&store, 10).await.is_some() && seal_of(&store, 16).await.is_some());
 }
 
 #[tokio::test(start_paused = true)]
