@@ -110,7 +110,7 @@ async fn a_restart_keeps_everything() {
         let node = Node::on(&files).await;
         let one = node.form().await;
         assert!(Some(one) > former, "a new epoch is higher");
-        assert_eq!(former.is_some_and(|former| node.metadata.image().is_live(former)), false);
+        assert!(!former.is_some_and(|former| node.metadata.image().is_live(former)));
         for number in 1..round {
             assert!(node.metadata.image().topic(topic(number)).is_some());
         }

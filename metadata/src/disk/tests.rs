@@ -28,8 +28,10 @@ fn entry(index: u64) -> (u64, Vec<u8>) {
     (index, index.to_be_bytes().repeat(usize::try_from(index % 50 + 1).unwrap()))
 }
 
-/// Appends, truncates, purges and votes; after each step the state as it must be.
-fn steps() -> Vec<Box<dyn Fn(&Log) -> Result<(), DiskError>>> {
+type Step = Box<dyn Fn(&Log) -> Result<(), DiskError>>;
+
+/// Appends, truncates, purges and votes.
+fn steps() -> Vec<Step> {
     vec![
         Box::new(|log| log.append(&[entry(1), entry(2)])),
         Box::new(|log| log.save_vote(b"first")),
