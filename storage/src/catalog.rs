@@ -149,11 +149,11 @@ impl Catalog {
         let partition = key.partition;
         let mut ranges: Vec<Range> = Vec::new();
         let mut newest = (0, Bytes::new());
-        if let Some(name) = key.manifest {
-            if let Some(entry) = self.manifest(name).await?.partitions.get(&partition) {
-                ranges.extend(&entry.ranges);
-                newest = (entry.end, entry.checkpoint.clone());
-            }
+        if let Some(name) = key.manifest
+            && let Some(entry) = self.manifest(name).await?.partitions.get(&partition)
+        {
+            ranges.extend(&entry.ranges);
+            newest = (entry.end, entry.checkpoint.clone());
         }
         for name in &key.index_objects {
             let index = self.index_object(*name).await?;

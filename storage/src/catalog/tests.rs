@@ -38,7 +38,7 @@ async fn a_log_is_put_together_from_all_that_holds_it() {
     let log = fresh(&world).ranges(partition(0), Some(name), &index_objects, 0, end).await.unwrap();
     assert_eq!((log.start(), log.end(), log.ranges().len()), (0, end, 3));
     assert_eq!(log.checkpoint(), &part(0, &third).checkpoint);
-    assert_eq!(log.bytes() as usize, [first, second, third.clone()].concat().concat().len());
+    assert_eq!(log.bytes(), [first, second, third.clone()].concat().concat().len() as u64);
     // Without those that came later the state is that at the end of the manifest.
     let log = fresh(&world).ranges(partition(0), Some(name), &[], 2, 6).await.unwrap();
     assert_eq!(log.checkpoint(), &Bytes::from_static(b"oldest"));

@@ -178,7 +178,7 @@ async fn a_round_that_comes_late_and_is_below_the_log_start_changes_nothing() {
 async fn a_source_that_fails_leaves_no_manifest() {
     let world = World::new();
     let all = batches(0, &[10]);
-    let ranges = world.slots.put(slot(1), &[all.clone()]);
+    let ranges = world.slots.put(slot(1), std::slice::from_ref(&all));
     let source = FlushSource::Slots(ranges.clone());
     let round = flush::write(&world.attempt(1), vec![FlushPart { source, ..part(0, &all) }]).await;
     round.unwrap();

@@ -162,6 +162,15 @@ impl Blocks {
         Err(ReadError::Damaged { place: range.place, position: range.position, what })
     }
 
+    /// Waits until nothing is being read, and all permits are back.
+    #[cfg(test)]
+    pub async fn wait_until_idle(&self) {
+        let all = u32::try_from(limits::READ_REQUESTS).unwrap();
+        let all = self.0.requests.acquire_many(all).await.unwrap();
+        assert!(self.0.coming.lock().is_empty());
+        drop(all);
+    }
+
     fn look_up(&self, object: ObjectName, span: &Span<u64>) -> (Vec<Block>, Claims) {
         let mut blocks = Vec::new();
         let mut claims = Vec::new();

@@ -25,6 +25,12 @@ impl Lane {
         Self(Arc::new(Semaphore::new(permits_of(limits::READ_LANE_BYTES as u64) as usize)))
     }
 
+    /// Bytes that are not leased.
+    #[cfg(test)]
+    pub fn free_bytes(&self) -> u64 {
+        self.0.available_permits() as u64 * KIB
+    }
+
     /// A lease of `bytes`, or of the whole lane if they are more: one read at a time may pass that.
     pub async fn lease(&self, bytes: u64) -> Lease {
         let mut lease = Lease { lane: self.clone(), permit: None };

@@ -15,6 +15,8 @@ mod take;
 mod timestamps;
 
 #[cfg(test)]
+mod stress_tests;
+#[cfg(test)]
 mod tests;
 
 use std::ops::Range as Span;

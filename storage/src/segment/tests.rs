@@ -25,16 +25,21 @@ fn build(held: &Held) -> (Bytes, Vec<FooterRange>) {
     (payload.into(), ranges)
 }
 
-fn bytes_of(segment: &Bytes, range: &Range) -> Bytes {
-    segment.slice(range.position as usize..range.end_position() as usize)
+/// `length` bytes of `bytes` from `position` on.
+fn part(bytes: &Bytes, position: u64, length: u64) -> Bytes {
+    let start = usize::try_from(position).unwrap();
+    bytes.slice(start..start + usize::try_from(length).unwrap())
+}
+
+fn index_of(segment: &Bytes, range: &Range) -> Bytes {
+    part(segment, range.index.0, u64::from(range.index.1))
 }
 
 fn stretches_of(segment: &Bytes, range: &Range) -> Stretches {
-    let (position, length) = (range.index.0 as usize, range.index.1 as usize);
-    if length == 0 {
+    if range.index.1 == 0 {
         return Stretches::whole(range);
     }
-    Stretches::decode(&segment[position..position + length], range).unwrap()
+    Stretches::decode(&index_of(segment, range), range).unwrap()
 }
 
 #[test]
@@ -120,14 +125,14 @@ proptest! {
         prop_assert_eq!(&footer.ranges, &ranges);
         for (found, (partition, batches)) in ranges.iter().zip(&held) {
             prop_assert_eq!(&found.partition, partition);
-            let bytes = bytes_of(&segment, &found.range);
+            let bytes = part(&segment, found.range.position, found.range.length);
             prop_assert_eq!(&bytes[..], &batches.concat()[..]);
             prop_assert_eq!(found.range.crc, crc32c(&bytes));
             let mut at = 0;
             let stretches = stretches_of(&segment, &found.range);
             for stretch in stretches.all() {
                 prop_assert_eq!(stretch.position, at);
-                let body = bytes.slice(at as usize..(at + stretch.length) as usize);
+                let body = part(&bytes, at, stretch.length);
                 prop_assert_eq!(stretch.crc, crc32c(&body));
                 let first = odradek_common::batch::BatchHeader::parse(&body).unwrap();
                 prop_assert_eq!(stretch.base_offset, first.base_offset);
@@ -165,12 +170,13 @@ proptest! {
     ) {
         let (segment, ranges) = build(&vec![(partition(0), batches(0, &[70_000; 5]))]);
         let range = ranges[0].range;
-        let index = &segment[range.index.0 as usize..][..range.index.1 as usize];
+        let index = index_of(&segment, &range);
         let mut damaged = index.to_vec();
         damaged[at.index(index.len())] ^= flip;
         prop_assert!(Stretches::decode(&damaged, &range).is_err());
         prop_assert!(Stretches::decode(&index[..cut.index(index.len())], &range).is_err());
-        let footer = segment.slice(range.end_position() as usize..);
+        let end = range.end_position();
+        let footer = part(&segment, end, segment.len() as u64 - end);
         let mut damaged = footer.to_vec();
         damaged[at.index(footer.len())] ^= flip;
         prop_assert!(SegmentFooter::decode(&damaged.into(), segment.len() as u64).is_err());
