@@ -4,6 +4,7 @@
 pub mod admin_http;
 pub mod background;
 pub mod cli;
+pub mod client;
 pub mod coordinator;
 pub mod core;
 pub mod directory;

@@ -244,3 +244,35 @@ pub const FORMATION_BYTES: u64 = 64 << 10;
 pub const CHECK_RACE_PUT_MS: u64 = 15_000;
 /// Bytes of a chunk of a segment below which it is copied to its neighbours.
 pub const COPIED_CHUNK_BYTES: usize = 4 << 10;
+/// Milliseconds that one call of a command line's client may take, connecting included.
+pub const CLIENT_CALL_MS: u64 = 10_000;
+/// Milliseconds that a command line's client gives a broker within such a call.
+pub const CLIENT_BROKER_WAIT_MS: i32 = 8_000;
+/// Bytes of an answer to a command line's client, without records.
+pub const CLIENT_ANSWER_BYTES: usize = 64 << 20;
+/// Bytes of records that such a client fetches at once ...
+pub const CLIENT_FETCH_BYTES: i32 = 16 << 20;
+/// ... and of one partition.
+pub const CLIENT_FETCH_PARTITION_BYTES: i32 = 1 << 20;
+/// Milliseconds that a fetch of such a client waits for records.
+pub const CLIENT_FETCH_WAIT_MS: i32 = 500;
+/// Bytes that the records of one batch may decompress to.
+pub const CLIENT_BATCH_BYTES: usize = 256 << 20;
+/// Milliseconds for which errors that pass are tried again.
+pub const CLIENT_RETRY_MS: u64 = 30_000;
+/// Milliseconds for which a topic that is being created is waited for.
+pub const CLIENT_TOPIC_WAIT_MS: u64 = 10_000;
+/// Milliseconds waited before the first further attempt, doubled before each that follows ...
+pub const CLIENT_BACKOFF_FIRST_MS: u64 = 100;
+/// ... up to this.
+pub const CLIENT_BACKOFF_MAX_MS: u64 = 1_000;
+/// Bytes of a line that is written as a record.
+pub const CLIENT_LINE_BYTES: usize = 16 << 20;
+/// Lines that are read ahead.
+pub const CLIENT_LINES_AHEAD: usize = 16;
+/// Bytes of a batch that a command line's client makes, but for a record that is larger.
+pub const CLIENT_PRODUCE_BATCH_BYTES: usize = 256 << 10;
+/// Bytes of all batches that are gathered before they are sent.
+pub const CLIENT_PRODUCE_BYTES: usize = 4 << 20;
+/// Milliseconds without a further line after which what is gathered is sent.
+pub const CLIENT_LINGER_MS: u64 = 20;
