@@ -99,7 +99,11 @@ impl DataDirectory {
             Err(error) => return Err(io(identity_path)(error)),
         };
         if identity.node_id != node {
-            return Err(DirectoryError::OtherNode { path: path.into(), of: identity.node_id, node });
+            return Err(DirectoryError::OtherNode {
+                path: path.into(),
+                of: identity.node_id,
+                node,
+            });
         }
         let id = uuid::Uuid::try_parse(&identity.directory_id).map_err(|e| {
             let path = path.join(IDENTITY);

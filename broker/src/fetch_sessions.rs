@@ -134,11 +134,8 @@ impl FetchSessions {
         let mut by_id = self.by_id.lock();
         if request.epoch == FINAL_EPOCH || request.epoch == INITIAL_EPOCH {
             by_id.remove(&request.session_id);
-            let opened = if request.epoch == INITIAL_EPOCH {
-                self.open(&mut by_id, &request)
-            } else {
-                0
-            };
+            let opened =
+                if request.epoch == INITIAL_EPOCH { self.open(&mut by_id, &request) } else { 0 };
             return Ok(Begun { session_id: opened, wanted: request.wanted, incremental: false });
         }
         let session =
@@ -149,7 +146,8 @@ impl FetchSessions {
         if session.uses_topic_ids != request.uses_topic_ids {
             return Err(ResponseError::FetchSessionTopicIdError);
         }
-        session.next_epoch = if session.next_epoch == i32::MAX { 1 } else { session.next_epoch + 1 };
+        session.next_epoch =
+            if session.next_epoch == i32::MAX { 1 } else { session.next_epoch + 1 };
         session.last_used = Instant::now();
         for key in &request.forgotten {
             session.partitions.shift_remove(key);
@@ -301,7 +299,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn forgotten_partitions_leave() {
         let sessions = sessions(1);
-        let id = sessions.begin(request(0, 0, vec![wanted(0, 0), wanted(1, 0)])).unwrap().session_id;
+        let id =
+            sessions.begin(request(0, 0, vec![wanted(0, 0), wanted(1, 0)])).unwrap().session_id;
         let forget =
             SessionRequest { forgotten: vec![wanted(0, 0).key()], ..request(id, 1, vec![]) };
         assert_eq!(sessions.begin(forget).unwrap().wanted, [wanted(1, 0)]);

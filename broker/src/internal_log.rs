@@ -74,11 +74,7 @@ impl InternalLog {
     }
 
     async fn wait_durable(&self, offset: i64) -> Result<AppendPosition, LogError> {
-        self.log
-            .durable_to(offset)
-            .await
-            .map(AppendPosition)
-            .map_err(|_| LogError::Fenced)
+        self.log.durable_to(offset).await.map(AppendPosition).map_err(|_| LogError::Fenced)
     }
 }
 

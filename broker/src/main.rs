@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use odradek_broker::cli::{self, CheckStoreArgs, Cli, Command, ConfigArgs, GivenSettings};
 use odradek_broker::process::World;
-use odradek_broker::{opening, run, telemetry};
+use odradek_broker::{client, opening, run, telemetry};
 use odradek_storage::check_store::{self, Form};
 
 /// The exit code of a command whose words or settings are wrong.
@@ -28,9 +28,9 @@ async fn command(cli: &Cli) -> ExitCode {
         Command::Start(_) => start(&cli.given).await,
         Command::Config(args) => config(&cli.given, &args),
         Command::CheckStore(args) => check(&cli.given, &args).await,
-        Command::Topic(_) | Command::Produce(_) | Command::Consume(_) => {
-            fail(USAGE, &"this command is not there yet")
-        }
+        Command::Topic(command) => done(client::topic(command).await),
+        Command::Produce(args) => done(client::produce(args).await),
+        Command::Consume(args) => done(client::consume(args).await),
         Command::Version => {
             let _ = writeln!(std::io::stdout(), "odradek {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

@@ -135,7 +135,11 @@ async fn form(
             let marker = marker
                 .ok_or_else(|| OpenError::MarkerGone { store: name(), cluster: ours.clone() })?;
             if marker.cluster != ours {
-                return Err(OpenError::OtherCluster { store: name(), theirs: marker.cluster, ours });
+                return Err(OpenError::OtherCluster {
+                    store: name(),
+                    theirs: marker.cluster,
+                    ours,
+                });
             }
             marker
         }

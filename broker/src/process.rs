@@ -131,7 +131,8 @@ impl Process {
         let directory = open_directory(&settings, &world).await?;
         let mut vital = JoinSet::new();
         let metadata_stop = CancellationToken::new();
-        let metadata = start_metadata(&settings, &world, &directory, &mut vital, &metadata_stop).await?;
+        let metadata =
+            start_metadata(&settings, &world, &directory, &mut vital, &metadata_stop).await?;
         let opened = opening::open(&settings, &world, &directory, &metadata).await?;
         let bound = bind(&settings).await?;
         let listening = bound
@@ -191,7 +192,9 @@ impl Process {
             warn!("connections were closed with requests in flight");
         }
         self.background_stop.cancel();
-        match tokio::time::timeout_at(deadline - limit / 5, background::flush::now(&self.core)).await {
+        match tokio::time::timeout_at(deadline - limit / 5, background::flush::now(&self.core))
+            .await
+        {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "the last flush did not succeed; recovery will do it"),
             Err(_) => warn!("the last flush was too slow; recovery will do it"),
@@ -210,7 +213,10 @@ fn text(error: impl fmt::Display) -> String {
     error.to_string()
 }
 
-async fn open_directory(settings: &Settings, world: &World) -> Result<DataDirectory, DirectoryError> {
+async fn open_directory(
+    settings: &Settings,
+    world: &World,
+) -> Result<DataDirectory, DirectoryError> {
     let (path, node) = (settings.node.data_dir.clone(), settings.node.id);
     let world = world.clone();
     let open = move || DataDirectory::open(&world.files, &path, node, &*world.random);
@@ -283,8 +289,12 @@ impl Parts {
         let (chain, handle) = Chain::new(options, wals.own(), logs.clone(), world.random.clone());
         let store = opened.store.retrying();
         let catalog = Arc::new(Catalog::new(store.clone(), names.clone(), CATALOG_CACHE_BYTES));
-        let reader =
-            LogReader::new(store, names.clone(), wals.clone(), usize::try_from(settings.cache.block_bytes).unwrap_or(usize::MAX));
+        let reader = LogReader::new(
+            store,
+            names.clone(),
+            wals.clone(),
+            usize::try_from(settings.cache.block_bytes).unwrap_or(usize::MAX),
+        );
         let core = Core {
             me,
             cluster: opened.cluster,
@@ -296,7 +306,11 @@ impl Parts {
             chain: handle,
             catalog,
             reader: Arc::new(reader),
-            groups: GroupService::new(group_settings(&settings), world.clock.clone(), world.random.clone()),
+            groups: GroupService::new(
+                group_settings(&settings),
+                world.clock.clone(),
+                world.random.clone(),
+            ),
             fetch_sessions: FetchSessions::new(settings.fetch.session_slots, world.random.clone()),
             producer_ids: ProducerIds::new(me),
             request_bytes: RequestBudget::new(REQUEST_BYTES),

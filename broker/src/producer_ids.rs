@@ -31,7 +31,8 @@ impl ProducerIds {
         if let Some(id) = block.next() {
             return Ok(id);
         }
-        let command = Command::AllocateProducerIds(AllocateProducerIds { by: self.by, count: BLOCK });
+        let command =
+            Command::AllocateProducerIds(AllocateProducerIds { by: self.by, count: BLOCK });
         match metadata.propose(command).await {
             Ok(Outcome::ProducerIds { first, count }) => {
                 *block = first..first + i64::from(count);

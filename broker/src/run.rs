@@ -95,7 +95,7 @@ fn welcome(settings: &Settings, process: &Process) {
     );
     let _ = writeln!(out, "  try        odradek topic create hello --partitions 3");
     let _ = writeln!(out, "             echo 'first record' | odradek produce hello");
-    let _ = writeln!(out, "             odradek consume hello --from-beginning");
+    let _ = writeln!(out, "             odradek consume hello --from beginning");
     let _ = out.flush();
 }
 

@@ -94,11 +94,8 @@ impl Takeover<'_> {
         let (mut left, mut lost) = (HashMap::new(), Lost::default());
         for chain in 0..from.chains() {
             let chain = ChainId(chain);
-            let of = ChainRef {
-                broker: from.incarnation.broker,
-                epoch: from.incarnation.epoch,
-                chain,
-            };
+            let of =
+                ChainRef { broker: from.incarnation.broker, epoch: from.incarnation.epoch, chain };
             let trim_point = from.trim_point(chain).unwrap_or(odradek_common::ids::SlotNumber(0));
             let wal = (self.wal_of)(from);
             let recovered = wal.recover(of, trim_point, from.window, fence).await?;

@@ -38,9 +38,6 @@ pub enum Fault {
     /// Text that is not UTF-8.
     #[error("text that is not UTF-8")]
     Utf8,
-    /// Bytes behind the end of the message.
-    #[error("{0} bytes behind the end")]
-    Trailing(usize),
     /// An API or a version that is not served.
     #[error("not served")]
     NotServed,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use odradek_common::ids::ChainId;
 use odradek_metadata::{Command, Image, ProposeError};
-use odradek_storage::collect::{ChainState, CollectError, Collector, Roots};
 use odradek_storage::catalog::CatalogError;
+use odradek_storage::collect::{ChainState, CollectError, Collector, Roots};
 use odradek_storage::names::{ChainRef, SlotRef};
 use odradek_storage::range::Place;
 use odradek_storage::wal::DeleteError;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use odradek_common::ids::TopicPartition;
 use odradek_common::limits::COMMAND_RANGES;
-use odradek_metadata::{CommitFlush, Command, FlushedRange, Outcome, ProposeError, Trim};
+use odradek_metadata::{Command, CommitFlush, FlushedRange, Outcome, ProposeError, Trim};
 use odradek_storage::flush::{self, FlushError, FlushPart, FlushSource, FlushedRound};
 use tracing::{debug, warn};
 

@@ -50,7 +50,9 @@ pub async fn once(core: &Core) {
             Err(Error::Propose(ProposeError::Refused(refusal))) => {
                 debug!(group = group.0, %refusal, "a merge came too late");
             }
-            Err(error) => warn!(group = group.0, %error, "a merge did not succeed; it is tried again"),
+            Err(error) => {
+                warn!(group = group.0, %error, "a merge did not succeed; it is tried again")
+            }
         }
     }
 }
@@ -79,11 +81,7 @@ async fn merge(core: &Core, group: GroupId) -> Result<(), Error> {
 }
 
 /// What to merge: all that is live of the group, if that is enough or holds slots back.
-async fn plan(
-    core: &Core,
-    image: &Image,
-    group: GroupId,
-) -> Result<Option<MergePlan>, Error> {
+async fn plan(core: &Core, image: &Image, group: GroupId) -> Result<Option<MergePlan>, Error> {
     let Some(state) = image.group(group) else { return Ok(None) };
     let mut taken = Vec::new();
     for (name, accepted) in image.index_objects_of(group) {

@@ -28,7 +28,8 @@ pub async fn once(core: &Core) {
         if !config.delete {
             continue;
         }
-        let rule = Rule { retention_ms: config.retention_ms, retention_bytes: config.retention_bytes };
+        let rule =
+            Rule { retention_ms: config.retention_ms, retention_bytes: config.retention_bytes };
         if let Err(error) = apply(core, &log, rule).await {
             warn!(topic = %log.topic, partition = log.id.partition, %error, "retention is put off");
         }
@@ -65,9 +66,8 @@ impl Rule {
             let age_ms = now_ms.saturating_sub(range.max_timestamp);
             let too_old = self.retention_ms.is_some_and(|most| age_ms > most);
             // As Kafka: a range goes only if what stays is still at least the bound.
-            let too_much = self
-                .retention_bytes
-                .is_some_and(|most| bytes.saturating_sub(range.length) >= most);
+            let too_much =
+                self.retention_bytes.is_some_and(|most| bytes.saturating_sub(range.length) >= most);
             if !too_old && !too_much {
                 break;
             }

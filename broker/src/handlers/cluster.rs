@@ -32,8 +32,8 @@ pub(super) fn describe_cluster(
     context: &Context,
     request: &DescribeClusterRequest,
 ) -> DescribeClusterResponse {
-    let answer = DescribeClusterResponse::default()
-        .with_cluster_authorized_operations(OPERATIONS_UNKNOWN);
+    let answer =
+        DescribeClusterResponse::default().with_cluster_authorized_operations(OPERATIONS_UNKNOWN);
     if context.version >= ENDPOINT_TYPE_SINCE && request.endpoint_type != BROKERS {
         return answer
             .with_error_code(ResponseError::MismatchedEndpointType.code())
@@ -80,9 +80,7 @@ pub(super) async fn describe_log_dirs(
     }
     let topics = topics.into_iter().map(|(name, mut partitions)| {
         partitions.sort_by_key(|p| p.partition_index);
-        DescribeLogDirsTopic::default()
-            .with_name(TopicName(text(name)))
-            .with_partitions(partitions)
+        DescribeLogDirsTopic::default().with_name(TopicName(text(name))).with_partitions(partitions)
     });
     let result = DescribeLogDirsResult::default()
         .with_log_dir(text(core.settings().storage_url.to_string()))

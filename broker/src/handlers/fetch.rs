@@ -34,7 +34,13 @@ struct Read {
 
 impl Read {
     fn failed(code: ResponseError) -> Self {
-        Self { error: code.code(), high_watermark: -1, log_start: -1, records: Vec::new(), bytes: 0 }
+        Self {
+            error: code.code(),
+            high_watermark: -1,
+            log_start: -1,
+            records: Vec::new(),
+            bytes: 0,
+        }
     }
 
     fn told(&self) -> Told {
@@ -82,7 +88,11 @@ async fn answer(
 
 /// Reads until there are `min_bytes`, an error, or `max_wait_ms` is over. Waiters are registered
 /// before the state is looked at, so that no rise of a watermark is missed.
-async fn read_or_wait(core: &Core, request: &FetchRequest, wanted: &[Wanted]) -> (Vec<Read>, AnswerGrant) {
+async fn read_or_wait(
+    core: &Core,
+    request: &FetchRequest,
+    wanted: &[Wanted],
+) -> (Vec<Read>, AnswerGrant) {
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait.min(core.limits.fetch_wait_max);
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);

@@ -148,6 +148,8 @@ async fn find(core: &Core, context: &Context, key_type: i8, key: StrBytes) -> Co
             .with_node_id(WireBrokerId(owner.incarnation.broker.0))
             .with_host(text(listener.host.clone()))
             .with_port(listener.port.into()),
-        _ => failed(key, ResponseError::CoordinatorNotAvailable, "the coordinator has no owner now"),
+        _ => {
+            failed(key, ResponseError::CoordinatorNotAvailable, "the coordinator has no owner now")
+        }
     }
 }

@@ -57,16 +57,18 @@ pub(super) async fn list_offsets(
         let id = core.topic_id(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
-            let answer =
-                ListOffsetsPartitionResponse::default().with_partition_index(partition.partition_index);
+            let answer = ListOffsetsPartitionResponse::default()
+                .with_partition_index(partition.partition_index);
             partitions.push(match list(core, id, &partition).await {
                 Ok(listed) => answer
                     .with_offset(listed.offset)
                     .with_timestamp(listed.timestamp)
-                    .with_leader_epoch(if version >= EPOCH_SINCE { listed.leader_epoch } else { -1 }),
-                Err(code) => {
-                    answer.with_error_code(code.code()).with_offset(-1).with_timestamp(-1)
-                }
+                    .with_leader_epoch(if version >= EPOCH_SINCE {
+                        listed.leader_epoch
+                    } else {
+                        -1
+                    }),
+                Err(code) => answer.with_error_code(code.code()).with_offset(-1).with_timestamp(-1),
             });
         }
         topics.push(
@@ -140,7 +142,9 @@ pub(super) async fn offset_for_leader_epoch(
             });
         }
         topics.push(
-            OffsetForLeaderTopicResult::default().with_topic(topic.topic).with_partitions(partitions),
+            OffsetForLeaderTopicResult::default()
+                .with_topic(topic.topic)
+                .with_partitions(partitions),
         );
     }
     OffsetForLeaderEpochResponse::default().with_topics(topics)

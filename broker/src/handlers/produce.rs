@@ -67,10 +67,7 @@ fn refuse(request: &ProduceRequest) -> Option<AppendError> {
         return Some(AppendError::new(ResponseError::InvalidRequiredAcks, message));
     }
     request.transactional_id.is_some().then(|| {
-        AppendError::new(
-            ResponseError::InvalidTxnState,
-            "this release does not serve transactions",
-        )
+        AppendError::new(ResponseError::InvalidTxnState, "this release does not serve transactions")
     })
 }
 

@@ -39,8 +39,8 @@ pub(super) async fn delete_records(
                 }
                 None => Err(ResponseError::UnknownTopicOrPartition),
             };
-            let result = DeleteRecordsPartitionResult::default()
-                .with_partition_index(asked.partition_index);
+            let result =
+                DeleteRecordsPartitionResult::default().with_partition_index(asked.partition_index);
             partitions.push(match raised {
                 Ok(low) => result.with_low_watermark(low),
                 Err(code) => result.with_error_code(code.code()).with_low_watermark(-1),

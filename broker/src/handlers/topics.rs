@@ -7,7 +7,9 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use kafka_protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult,
+};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
@@ -360,7 +362,8 @@ async fn grow(
         Some(assignments) => {
             let more = asked.count - now;
             if i32::try_from(assignments.len()) != Ok(more) {
-                let message = format!("{more} partitions are added, {} assigned", assignments.len());
+                let message =
+                    format!("{more} partitions are added, {} assigned", assignments.len());
                 return Err(Failure::new(ResponseError::InvalidReplicaAssignment, message));
             }
             let brokers = assignments.iter().map(|a| a.broker_ids.iter().map(|b| BrokerId(b.0)));

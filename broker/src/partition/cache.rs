@@ -64,7 +64,13 @@ impl LogCache {
     /// The batches from the one that holds `offset`, below `end`, as chunks: at most `max_bytes`,
     /// but at least one batch where `min_one`. `None` if `offset` is not in the cache.
     #[must_use]
-    pub fn read(&self, offset: i64, end: i64, max_bytes: usize, min_one: bool) -> Option<Vec<Bytes>> {
+    pub fn read(
+        &self,
+        offset: i64,
+        end: i64,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Option<Vec<Bytes>> {
         if !self.holds(offset) {
             return None;
         }
@@ -109,7 +115,8 @@ mod tests {
     #[test]
     fn reads_whole_batches_within_the_bounds() {
         let cache = cache();
-        let size = |chunks: Option<Vec<Bytes>>| chunks.map(|c| c.iter().map(Bytes::len).sum::<usize>());
+        let size =
+            |chunks: Option<Vec<Bytes>>| chunks.map(|c| c.iter().map(Bytes::len).sum::<usize>());
         assert_eq!(size(cache.read(15, 40, 1000, false)), Some(300), "from the middle of a batch");
         assert_eq!(size(cache.read(15, 30, 1000, false)), Some(200), "not past the watermark");
         assert_eq!(size(cache.read(0, 40, 199, false)), Some(100));

@@ -133,7 +133,12 @@ pub struct FlushPlan {
 impl PartitionLog {
     /// A log that goes on where the metadata says it ended, with the producers at that place.
     #[must_use]
-    pub fn new(start: LogStart, producers: Producers, rules: AppendRules, chain: ChainHandle) -> Self {
+    pub fn new(
+        start: LogStart,
+        producers: Producers,
+        rules: AppendRules,
+        chain: ChainHandle,
+    ) -> Self {
         let state = State {
             log_start: start.log_start,
             flushed_end: start.flushed_end,

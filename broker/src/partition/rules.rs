@@ -131,7 +131,8 @@ impl AppendRules {
         }
         let latest = now_ms.saturating_add(self.after_max_ms);
         let earliest = now_ms.saturating_sub(self.before_max_ms);
-        let oldest = if self.before_max_ms < i64::MAX { oldest_timestamp(batch)? } else { i64::MAX };
+        let oldest =
+            if self.before_max_ms < i64::MAX { oldest_timestamp(batch)? } else { i64::MAX };
         if header.max_timestamp <= latest && oldest >= earliest {
             return Ok(());
         }

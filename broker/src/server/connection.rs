@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use odradek_protocol::frame::{FrameError, FrameReader};
 use kafka_protocol::messages::ApiKey;
+use odradek_protocol::frame::{FrameError, FrameReader};
 use odradek_protocol::request::{self, DecodeError};
 use odradek_protocol::response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,7 +63,12 @@ struct Due {
 }
 
 /// Serves one connection until it ends.
-pub(super) async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, listener: Arc<str>) {
+pub(super) async fn serve(
+    core: Arc<Core>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: Arc<str>,
+) {
     let (read, write) = stream.into_split();
     let (due, queue) = mpsc::channel(odradek_common::limits::CONNECTION_IN_FLIGHT);
     let writer = tokio::spawn(write_answers(core.clone(), write, queue));
@@ -79,7 +84,9 @@ pub(super) async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, 
     };
     let ended = reader.run().await;
     match &ended {
-        Ended::ByPeer | Ended::Idle | Ended::Writer | Ended::Stopping => debug!(%peer, reason = %ended, "connection ended"),
+        Ended::ByPeer | Ended::Idle | Ended::Writer | Ended::Stopping => {
+            debug!(%peer, reason = %ended, "connection ended")
+        }
         Ended::Io(_) => debug!(%peer, reason = %ended, "connection lost"),
         _ => info!(%peer, reason = %ended, "connection closed"),
     }
@@ -200,7 +207,11 @@ fn stall(core: &Core) -> Duration {
     if core.request_bytes.pressure() > 0.5 { STALL_UNDER_PRESSURE } else { STALL }
 }
 
-async fn write_answers(core: Arc<Core>, mut stream: OwnedWriteHalf, mut queue: mpsc::Receiver<Due>) {
+async fn write_answers(
+    core: Arc<Core>,
+    mut stream: OwnedWriteHalf,
+    mut queue: mpsc::Receiver<Due>,
+) {
     while let Some(due) = queue.recv().await {
         let Due { context, answer, since, _lease } = due;
         let body = match answer {
@@ -226,7 +237,11 @@ async fn write_answers(core: Arc<Core>, mut stream: OwnedWriteHalf, mut queue: m
 }
 
 /// Writes one answer; a peer that takes nothing of it for the stall limit is given up.
-async fn write(core: &Core, stream: &mut OwnedWriteHalf, chunks: Vec<Bytes>) -> std::io::Result<()> {
+async fn write(
+    core: &Core,
+    stream: &mut OwnedWriteHalf,
+    chunks: Vec<Bytes>,
+) -> std::io::Result<()> {
     let mut chunks: Chunks = chunks.into_iter().collect();
     while bytes::Buf::has_remaining(&chunks) {
         let written = tokio::time::timeout(stall(core), stream.write_buf(&mut chunks)).await;
@@ -236,4 +251,3 @@ async fn write(core: &Core, stream: &mut OwnedWriteHalf, chunks: Vec<Bytes>) -> 
     }
     Ok(())
 }
-

@@ -146,7 +146,13 @@ async fn accept(core: Arc<Core>, socket: TcpListener, name: Arc<str>, tasks: Tas
     }
 }
 
-fn take(core: &Arc<Core>, stream: TcpStream, peer: SocketAddr, name: &Arc<str>, tasks: &TaskTracker) {
+fn take(
+    core: &Arc<Core>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    name: &Arc<str>,
+    tasks: &TaskTracker,
+) {
     let limits = &core.limits;
     let admitted =
         core.connections.admit(peer.ip(), limits.connections_max, limits.connections_per_ip_max);

@@ -83,18 +83,19 @@ pub fn decode(frame: Bytes) -> Result<Request, DecodeError> {
 /// [`DecodeError::Malformed`] or [`DecodeError::Undecodable`].
 pub fn decode_body(header: &RequestHeader, mut body: Bytes) -> Result<RequestKind, DecodeError> {
     let RequestHeader { api, version, .. } = *header;
-    guard::check(api, version, &body).map_err(|reason| DecodeError::Malformed {
+    let taken = guard::check(api, version, &body).map_err(|reason| DecodeError::Malformed {
         api,
         version,
         reason,
     })?;
+    body.truncate(taken);
     let undecodable = |reason| DecodeError::Undecodable { api, version, reason };
     let kind = RequestKind::decode(api, &mut body, version)
         .map_err(|error| undecodable(format!("{error:#}")))?;
     if body.is_empty() {
         Ok(kind)
     } else {
-        Err(undecodable(format!("{} bytes behind the end", body.len())))
+        Err(undecodable(format!("{} bytes were left", body.len())))
     }
 }
 
