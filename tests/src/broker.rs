@@ -157,6 +157,12 @@ fn spawn(
     settings.extend(options.place.0.iter().chain(&options.set).cloned());
     let mut command = Command::new(built("odradek", "ODRADEK_BIN")?);
     command.arg("start").current_dir(dir);
+    // The tests' own variables, and settings of whoever runs them, are no settings of this broker.
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("ODRADEK_") {
+            command.env_remove(key);
+        }
+    }
     command.envs(options.environment.iter().map(|(key, value)| (key, value)));
     for (key, value) in settings {
         command.arg("--set").arg(format!("{key}={value}"));
