@@ -123,8 +123,8 @@ pub const SLOT_READS: usize = 8;
 pub const SLOT_SPAN_BYTES: u64 = 16 << 20;
 /// Bytes that are read for nothing at most to save a request.
 pub const READ_GAP_BYTES: u64 = 64 << 10;
-/// Bytes of one index object or manifest.
-pub const LIST_OBJECT_BYTES: u64 = 64 << 20;
+/// Bytes of one index object or manifest: some ten million ranges.
+pub const LIST_OBJECT_BYTES: u64 = 256 << 20;
 /// Bytes of the block cache in one shard of it, of which there are at most 16.
 pub const CACHE_SHARD_BYTES: usize = 32 << 20;
 /// Bytes that an entry of the block cache takes beside its block, roughly.

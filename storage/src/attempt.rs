@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, path::Path};
+use odradek_common::limits;
 use odradek_common::random::SharedRandom;
 
 use crate::names::{Names, ObjectKind, ObjectName};
@@ -31,6 +33,14 @@ pub enum CreateError {
         name: ObjectName,
         /// What the store said.
         source: object_store::Error,
+    },
+    /// A list longer than any reader takes; nothing was written.
+    #[error("{name} would have {bytes} bytes")]
+    TooLarge {
+        /// The object.
+        name: ObjectName,
+        /// Its length.
+        bytes: usize,
     },
     /// Another object stands under a name that is unique to this attempt.
     #[error("{name} is already there and is not what was to be written")]
@@ -73,6 +83,18 @@ impl Attempt {
     #[must_use]
     pub fn fresh_name(&self, kind: ObjectKind) -> ObjectName {
         ObjectName { kind, mark: self.mark, unique: self.random.next_uuid() }
+    }
+
+    /// Creates an index object or a manifest.
+    ///
+    /// # Errors
+    /// As for [`Self::create`], or it is longer than any reader takes.
+    pub async fn create_list(&self, name: ObjectName, list: Bytes) -> Result<(), CreateError> {
+        let bytes = list.len();
+        if bytes as u64 > limits::LIST_OBJECT_BYTES {
+            return Err(CreateError::TooLarge { name, bytes });
+        }
+        self.create(name, list.into()).await
     }
 
     /// Creates `name` with put-if-absent. "Already exists" may be our own put, repeated below us
@@ -126,7 +148,6 @@ fn tail(payload: &PutPayload) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use object_store::memory::InMemory;
     use odradek_common::random::SeededRandom;
 
@@ -155,6 +176,17 @@ mod tests {
             assert!(matches!(result, Err(CreateError::NotOurs { .. })));
         }
         assert_ne!(attempt.fresh_name(ObjectKind::Segment), name);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_nobody_could_read_is_not_written() {
+        let attempt = attempt();
+        let name = attempt.fresh_name(ObjectKind::Index);
+        let bytes = usize::try_from(limits::LIST_OBJECT_BYTES).unwrap();
+        let long = vec![0; bytes + 1].into();
+        let long = attempt.create_list(name, long).await;
+        assert!(matches!(long, Err(CreateError::TooLarge { .. })));
+        attempt.create_list(name, vec![0; 5].into()).await.unwrap();
     }
 
     #[test]

@@ -161,7 +161,7 @@ async fn write_index(
     let claims = parts.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
     let index = IndexObject { mark: attempt.mark(), parts };
     let name = attempt.fresh_name(ObjectKind::Index);
-    attempt.create(name, index.encode().into()).await?;
+    attempt.create_list(name, index.encode()).await?;
     Ok(FlushedRound { index_object: name, mark: attempt.mark(), parts: claims })
 }
 

@@ -7,7 +7,7 @@ use odradek_common::ids::{GroupId, LeaderEpoch, TopicPartition};
 use crate::envelope::Kind;
 use crate::range::Range;
 use crate::range::message::{
-    ListError, PartitionMessage, PlaceMessage, PlaceTable, Places, RangeMessage,
+    ListError, PartitionMessage, PlaceMessage, PlaceTable, Places, RangesMessage,
 };
 
 /// How index objects are marked.
@@ -102,7 +102,7 @@ fn part_message(part: &IndexPart, places: &mut PlaceTable) -> PartMessage {
     PartMessage {
         partition: Some(PartitionMessage::new(part.partition, part.group)),
         leader_epoch: part.leader_epoch.0,
-        ranges: part.ranges.iter().map(|range| places.range(range)).collect(),
+        ranges: Some(places.ranges(&part.ranges)),
         checkpoint: part.checkpoint.clone(),
     }
 }
@@ -110,7 +110,7 @@ fn part_message(part: &IndexPart, places: &mut PlaceTable) -> PartMessage {
 fn check_part(part: PartMessage, places: &Places) -> Result<IndexPart, ListError> {
     let name = part.partition.ok_or(ListError::Field("a part without a partition"))?;
     let (partition, group) = name.check()?;
-    let ranges = places.ranges(&part.ranges)?;
+    let ranges = places.ranges(&part.ranges.unwrap_or_default())?;
     if ranges.is_empty() {
         return Err(ListError::Field("a part without ranges"));
     }
@@ -136,8 +136,8 @@ struct PartMessage {
     partition: Option<PartitionMessage>,
     #[prost(int32, tag = "2")]
     leader_epoch: i32,
-    #[prost(message, repeated, tag = "3")]
-    ranges: Vec<RangeMessage>,
+    #[prost(message, optional, tag = "3")]
+    ranges: Option<RangesMessage>,
     #[prost(bytes = "bytes", tag = "4")]
     checkpoint: Bytes,
 }

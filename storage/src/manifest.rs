@@ -7,7 +7,7 @@ use odradek_common::ids::{GroupId, TopicPartition};
 
 use crate::envelope::Kind;
 use crate::range::message::{
-    ListError, PartitionMessage, PlaceMessage, PlaceTable, Places, RangeMessage,
+    ListError, PartitionMessage, PlaceMessage, PlaceTable, Places, RangesMessage,
 };
 use crate::range::{Place, Range};
 
@@ -58,7 +58,7 @@ impl Manifest {
         let entries = self.partitions.iter().map(|(partition, entry)| EntryMessage {
             partition: Some(PartitionMessage::new(*partition, self.group)),
             end: entry.end,
-            ranges: entry.ranges.iter().map(|range| places.range(range)).collect(),
+            ranges: Some(places.ranges(&entry.ranges)),
             checkpoint: entry.checkpoint.clone(),
         });
         let entries = entries.collect();
@@ -95,7 +95,7 @@ fn check_entry(
 ) -> Result<(TopicPartition, GroupId, ManifestEntry), ListError> {
     let name = message.partition.ok_or(ListError::Field("an entry without a partition"))?;
     let (partition, group) = name.check()?;
-    let ranges = places.ranges(&message.ranges)?;
+    let ranges = places.ranges(&message.ranges.unwrap_or_default())?;
     if message.end < 0 || ranges.last().is_some_and(|last| last.next_offset != message.end) {
         return Err(ListError::Field("ranges that do not reach the end"));
     }
@@ -127,8 +127,8 @@ struct EntryMessage {
     partition: Option<PartitionMessage>,
     #[prost(int64, tag = "2")]
     end: i64,
-    #[prost(message, repeated, tag = "3")]
-    ranges: Vec<RangeMessage>,
+    #[prost(message, optional, tag = "3")]
+    ranges: Option<RangesMessage>,
     #[prost(bytes = "bytes", tag = "4")]
     checkpoint: Bytes,
 }

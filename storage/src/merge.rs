@@ -108,7 +108,7 @@ pub async fn write(
     let partitions = out_of_slots(attempt, plan.group, entries).await?;
     let manifest = Manifest { group: plan.group, version, mark, partitions };
     let name = attempt.fresh_name(ObjectKind::Manifest);
-    attempt.create(name, manifest.encode().into()).await?;
+    attempt.create_list(name, manifest.encode()).await?;
     Ok(Merged { manifest: Some(name), version, mark })
 }
 

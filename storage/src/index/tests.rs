@@ -90,7 +90,12 @@ fn an_object_is_named_once() {
     });
     let index = IndexObject { mark: 17, parts: parts.collect() };
     let bytes = index.encode().len();
-    assert!(bytes < 200 * 56, "{bytes} bytes");
+    assert!(bytes < 200 * 70, "{bytes} bytes");
+    let many = (0..1000).map(|i| range(i * 100, i * 100 + 100, 2)).collect();
+    let index =
+        IndexObject { parts: vec![IndexPart { ranges: many, ..index.parts[0].clone() }], ..index };
+    let bytes = index.encode().len();
+    assert!(bytes < 1000 * 20, "{bytes} bytes");
 }
 
 #[test]
@@ -104,10 +109,15 @@ fn what_cannot_be_is_refused() {
     lie(|index| index.parts.swap(0, 1));
     lie(|index| index.parts[0].ranges.clear());
     lie(|index| index.parts[0].ranges[0].next_offset = 11);
+    lie(|index| index.parts[0].ranges[1].base_offset = 11);
     lie(|index| index.parts[0].ranges[0].base_offset = -1);
     lie(|index| index.parts[0].ranges[0].length = 0);
     lie(|index| index.parts[0].ranges[1].position = u64::MAX);
     lie(|index| index.parts[0].partition.partition = -1);
+}
+
+fn ranges_of(message: &mut IndexMessage) -> &mut RangesMessage {
+    message.parts[0].ranges.as_mut().unwrap()
 }
 
 #[test]
@@ -119,7 +129,17 @@ fn a_place_must_be_there_and_be_one() {
         IndexObject::decode(&INDEX_KIND.seal_message(&message)).is_err()
     };
     assert!(!lie(|_| ()));
-    assert!(lie(|message| message.parts[0].ranges[0].place = 3));
+    assert!(lie(|message| ranges_of(message).places[0] = 3));
+    assert!(lie(|message| ranges_of(message).places[0] = -1));
+    assert!(lie(|message| ranges_of(message).leader_epochs[0] = i64::MAX));
+    assert!(lie(|message| ranges_of(message).leader_epochs[0] = -1));
+    assert!(lie(|message| ranges_of(message).offsets[1] = u64::MAX));
+    assert!(lie(|message| ranges_of(message).index_lengths[0] = 8000));
+    assert!(lie(|message| {
+        ranges_of(message).index_lengths[0] = 1;
+        ranges_of(message).index_gaps[0] = i64::MAX;
+    }));
+    assert!(lie(|message| ranges_of(message).crcs.truncate(1)));
     assert!(lie(|message| message.places[0].segment = None));
     assert!(lie(|message| message.places[0].slot = message.places[1].slot));
     assert!(lie(|message| message.places[0].segment.as_mut().unwrap().unique.clear()));

@@ -1,5 +1,6 @@
 //! Ranges as they stand in objects. A list names each object once, in a table of places, and its
-//! ranges point into it: a flush of 256 partitions names one segment, not 256 times the same.
+//! ranges point into it: a flush of 256 partitions names one segment, not 256 times the same. The
+//! ranges of a partition stand in columns of differences, some 20 bytes each.
 
 use std::collections::HashMap;
 
@@ -57,7 +58,7 @@ pub(crate) struct PlaceMessage {
     pub slot: Option<SlotMessage>,
 }
 
-/// A range. In a segment's own footer its place is the segment.
+/// A range in a segment's own footer; its place is the segment.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct RangeMessage {
     #[prost(int64, tag = "1")]
@@ -68,18 +69,51 @@ pub(crate) struct RangeMessage {
     pub leader_epoch: i32,
     #[prost(sint64, tag = "4")]
     pub max_timestamp: i64,
-    #[prost(uint32, tag = "5")]
-    pub place: u32,
-    #[prost(uint64, tag = "6")]
+    #[prost(uint64, tag = "5")]
     pub position: u64,
-    #[prost(uint64, tag = "7")]
+    #[prost(uint64, tag = "6")]
     pub length: u64,
-    #[prost(fixed32, tag = "8")]
+    #[prost(fixed32, tag = "7")]
     pub crc: u32,
-    #[prost(uint64, tag = "9")]
+    #[prost(uint64, tag = "8")]
     pub index_position: u64,
-    #[prost(uint32, tag = "10")]
+    #[prost(uint32, tag = "9")]
     pub index_length: u32,
+}
+
+/// Ranges that follow one another, column by column, all of the same length. What a range has in
+/// common with the one before is 0.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct RangesMessage {
+    /// First offset of the first range.
+    #[prost(int64, tag = "1")]
+    pub base_offset: i64,
+    /// Offsets in each range.
+    #[prost(uint64, repeated, tag = "2")]
+    pub offsets: Vec<u64>,
+    /// Difference to the range before, or to 0.
+    #[prost(sint64, repeated, tag = "3")]
+    pub leader_epochs: Vec<i64>,
+    /// Difference to the range before, or to 0.
+    #[prost(sint64, repeated, tag = "4")]
+    pub max_timestamps: Vec<i64>,
+    /// Difference to the range before, or to 0.
+    #[prost(sint64, repeated, tag = "5")]
+    pub places: Vec<i64>,
+    #[prost(uint64, repeated, tag = "6")]
+    pub positions: Vec<u64>,
+    #[prost(uint64, repeated, tag = "7")]
+    pub lengths: Vec<u64>,
+    #[prost(fixed32, repeated, tag = "8")]
+    pub crcs: Vec<u32>,
+    #[prost(uint32, repeated, tag = "9")]
+    pub index_lengths: Vec<u32>,
+    /// Bytes between the sparse index's end and the range's position; 0 if there is no index.
+    #[prost(sint64, repeated, tag = "10")]
+    pub index_gaps: Vec<i64>,
+    /// Offset after the last one, which the others must add up to.
+    #[prost(int64, tag = "11")]
+    pub next_offset: i64,
 }
 
 /// A partition and the group it belongs to.
@@ -109,13 +143,12 @@ impl PartitionMessage {
 }
 
 impl RangeMessage {
-    pub fn new(range: &Range, place: u32) -> Self {
+    pub fn new(range: &Range) -> Self {
         Self {
             base_offset: range.base_offset,
             next_offset: range.next_offset,
             leader_epoch: range.leader_epoch.0,
             max_timestamp: range.max_timestamp,
-            place,
             position: range.position,
             length: range.length,
             crc: range.crc,
@@ -149,13 +182,38 @@ pub(crate) struct PlaceTable {
 }
 
 impl PlaceTable {
-    pub fn range(&mut self, range: &Range) -> RangeMessage {
+    /// Ranges of one partition, each of which begins where the one before ended.
+    pub fn ranges(&mut self, ranges: &[Range]) -> RangesMessage {
+        let mut message = RangesMessage {
+            base_offset: ranges.first().map_or(0, |range| range.base_offset),
+            next_offset: ranges.last().map_or(0, |range| range.next_offset),
+            ..RangesMessage::default()
+        };
+        let (mut leader_epoch, mut max_timestamp, mut place) = (0, 0, 0);
+        for range in ranges {
+            let here = self.place(range.place);
+            let epoch_here = i64::from(range.leader_epoch.0);
+            message.offsets.push(range.next_offset.wrapping_sub(range.base_offset).cast_unsigned());
+            message.leader_epochs.push(epoch_here - leader_epoch);
+            message.max_timestamps.push(range.max_timestamp.wrapping_sub(max_timestamp));
+            message.places.push(here - place);
+            message.positions.push(range.position);
+            message.lengths.push(range.length);
+            message.crcs.push(range.crc);
+            message.index_lengths.push(range.index.1);
+            message.index_gaps.push(index_gap(range));
+            (leader_epoch, max_timestamp, place) = (epoch_here, range.max_timestamp, here);
+        }
+        message
+    }
+
+    fn place(&mut self, place: Place) -> i64 {
         let messages = &mut self.messages;
-        let place = *self.known.entry(range.place).or_insert_with(|| {
-            messages.push(place_message(range.place));
+        let number = *self.known.entry(place).or_insert_with(|| {
+            messages.push(place_message(place));
             u32::try_from(messages.len() - 1).unwrap_or(u32::MAX)
         });
-        RangeMessage::new(range, place)
+        i64::from(number)
     }
 
     pub fn finish(self) -> Vec<PlaceMessage> {
@@ -189,20 +247,79 @@ impl Places {
         messages.iter().map(check_place).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Decodes ranges that follow one another, each beginning where the one before ended.
-    pub fn ranges(&self, messages: &[RangeMessage]) -> Result<Vec<Range>, ListError> {
-        let mut ranges: Vec<Range> = Vec::with_capacity(messages.len());
-        for message in messages {
-            let at = usize::try_from(message.place).unwrap_or(usize::MAX);
-            let place = *self.0.get(at).ok_or(ListError::Field("a place that is not there"))?;
-            let range = message.check(place)?;
-            if ranges.last().is_some_and(|last| last.next_offset != range.base_offset) {
-                return Err(ListError::Field("ranges that do not follow one another"));
-            }
+    /// Ranges that follow one another.
+    pub fn ranges(&self, message: &RangesMessage) -> Result<Vec<Range>, ListError> {
+        let count = message.offsets.len();
+        let lengths = [
+            message.leader_epochs.len(),
+            message.max_timestamps.len(),
+            message.places.len(),
+            message.positions.len(),
+            message.lengths.len(),
+            message.crcs.len(),
+            message.index_lengths.len(),
+            message.index_gaps.len(),
+        ];
+        if lengths.iter().any(|length| *length != count) {
+            return Err(ListError::Field("columns of different lengths"));
+        }
+        let mut ranges: Vec<Range> = Vec::with_capacity(count);
+        let (mut base_offset, mut leader_epoch, mut max_timestamp, mut place) =
+            (message.base_offset, 0i64, 0i64, 0i64);
+        for i in 0..count {
+            leader_epoch = leader_epoch.wrapping_add(message.leader_epochs[i]);
+            max_timestamp = max_timestamp.wrapping_add(message.max_timestamps[i]);
+            place = place.wrapping_add(message.places[i]);
+            let (position, index_length) = (message.positions[i], message.index_lengths[i]);
+            let range = Range {
+                base_offset,
+                next_offset: base_offset
+                    .checked_add_unsigned(message.offsets[i])
+                    .ok_or(ListError::Field("an offset past 64 bits"))?,
+                leader_epoch: LeaderEpoch(
+                    i32::try_from(leader_epoch)
+                        .map_err(|_| ListError::Field("a leader epoch past 32 bits"))?,
+                ),
+                max_timestamp,
+                place: self.get(place)?,
+                position,
+                length: message.lengths[i],
+                crc: message.crcs[i],
+                index: index_at(position, index_length, message.index_gaps[i])?,
+            };
+            range.check()?;
+            base_offset = range.next_offset;
             ranges.push(range);
+        }
+        if base_offset != message.next_offset {
+            return Err(ListError::Field("ranges that do not follow one another"));
         }
         Ok(ranges)
     }
+
+    fn get(&self, number: i64) -> Result<Place, ListError> {
+        let place = usize::try_from(number).ok().and_then(|number| self.0.get(number));
+        place.copied().ok_or(ListError::Field("a place that is not there"))
+    }
+}
+
+fn index_gap(range: &Range) -> i64 {
+    match range.index {
+        (_, 0) => 0,
+        (position, length) => {
+            let end = position.wrapping_add(u64::from(length));
+            range.position.wrapping_sub(end).cast_signed()
+        }
+    }
+}
+
+fn index_at(position: u64, length: u32, gap: i64) -> Result<(u64, u32), ListError> {
+    if length == 0 {
+        return Ok((0, 0));
+    }
+    let end = position.checked_add_signed(gap.checked_neg().unwrap_or(i64::MAX));
+    let start = end.and_then(|end| end.checked_sub(u64::from(length)));
+    start.map(|start| (start, length)).ok_or(ListError::Field("a sparse index outside the object"))
 }
 
 fn check_place(message: &PlaceMessage) -> Result<Place, ListError> {

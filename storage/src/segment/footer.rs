@@ -38,7 +38,7 @@ impl SegmentFooter {
     pub fn encode(&self) -> Bytes {
         let ranges = self.ranges.iter().map(|held| HeldMessage {
             partition: Some(PartitionMessage::new(held.partition, held.group)),
-            range: Some(RangeMessage::new(&held.range, 0)),
+            range: Some(RangeMessage::new(&held.range)),
         });
         let message = FooterMessage {
             mark: self.name.mark,
