@@ -28,12 +28,17 @@ pub enum RangesError {
     #[error(transparent)]
     Coverage(#[from] odradek_storage::range::CoverageError),
     /// The metadata has a name that is none.
-    #[error("the metadata names an object '{0}'")]
-    Name(String),
+    #[error(transparent)]
+    Name(#[from] BadName),
     /// The partition is gone from the metadata.
     #[error("the partition is deleted")]
     Deleted,
 }
+
+/// The metadata names an object by a text that is no name.
+#[derive(Debug, thiserror::Error)]
+#[error("the metadata names an object '{0}'")]
+pub struct BadName(String);
 
 /// Whole batches from the one that holds `offset` on, below the high watermark; nothing at its end.
 ///
@@ -172,8 +177,10 @@ pub async fn flushed_ranges(
     let partition = image.partition(id).ok_or(RangesError::Deleted)?;
     let manifest = image.group(partition.group).and_then(|g| g.manifest.as_deref());
     let manifest = manifest.map(parse).transpose()?;
-    let index_objects: Vec<ObjectName> =
-        image.index_objects_with(id).map(|(name, _)| parse(name)).collect::<Result<_, _>>()?;
+    let index_objects: Vec<ObjectName> = image
+        .index_objects_with(id)
+        .map(|(name, _)| parse(name))
+        .collect::<Result<_, BadName>>()?;
     let (start, end) = (partition.log_start, partition.flushed_end);
     Ok(catalog.ranges(id, manifest, &index_objects, start, end).await?)
 }
@@ -182,6 +189,6 @@ pub async fn flushed_ranges(
 ///
 /// # Errors
 /// If it is none.
-pub fn parse(name: &str) -> Result<ObjectName, RangesError> {
-    name.parse().map_err(|_| RangesError::Name(name.to_owned()))
+pub fn parse(name: &str) -> Result<ObjectName, BadName> {
+    name.parse().map_err(|_| BadName(name.to_owned()))
 }

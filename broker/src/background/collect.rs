@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::core::Core;
-use crate::reading::{RangesError, parse};
+use crate::reading::{BadName, parse};
 
 /// Why a round was given up.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
-    Names(#[from] RangesError),
+    Names(#[from] BadName),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     #[error(transparent)]
@@ -94,7 +94,7 @@ async fn free_disk(core: &Core, roots: &Roots) -> Result<(), Error> {
 }
 
 /// What the metadata refers to.
-fn roots(image: &Image) -> Result<Roots, RangesError> {
+fn roots(image: &Image) -> Result<Roots, BadName> {
     let mut roots = Roots { horizon: image.horizon(), ..Roots::default() };
     for (name, object) in image.index_objects() {
         let partitions = object.accepted.values().flat_map(|set| set.iter().copied());

@@ -12,7 +12,7 @@ use odradek_storage::range::Place;
 use tracing::{debug, warn};
 
 use crate::core::Core;
-use crate::reading::{RangesError, parse};
+use crate::reading::{BadName, parse};
 use crate::topics::LiveTopics;
 
 /// Why a merge was given up.
@@ -20,7 +20,7 @@ use crate::topics::LiveTopics;
 pub enum Error {
     /// What is to be merged cannot be found.
     #[error(transparent)]
-    Ranges(#[from] RangesError),
+    Names(#[from] BadName),
     /// What is to be merged cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),

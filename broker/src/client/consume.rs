@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
@@ -187,7 +186,7 @@ impl Consumer {
             reason,
         };
         let before = position.next;
-        for batch in batches(Bytes::from(bytes)) {
+        for batch in batches(bytes) {
             let batch = batch.and_then(checked).map_err(|error| malformed(error.to_string()))?;
             // Control records are no records of a user.
             if !batch.header.is_control() {
@@ -224,10 +223,13 @@ impl Consumer {
         let latest = self.cluster.offsets(&self.topic, &at, LATEST).await?[&index];
         let gone = position.next;
         position.next = gone.min(latest).max(earliest);
-        if position.next != gone {
-            let (topic, next) = (&self.topic, position.next);
-            note(&format!("{topic}-{index} has no offset {gone}: it is read from {next} on"));
+        let (topic, next) = (&self.topic, position.next);
+        if next == gone {
+            // The leader takes back what it said, and may do so again: asked later, not at once.
+            let what = format!("read {topic}-{index} at {gone}");
+            return Err(ClientError::refused(what, ResponseError::OffsetNotAvailable));
         }
+        note(&format!("{topic}-{index} has no offset {gone}: it is read from {next} on"));
         Ok(())
     }
 

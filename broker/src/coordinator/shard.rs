@@ -389,7 +389,9 @@ impl<'a, S: StateMachine> Run<'a, S> {
     fn confirm_after(&mut self, pause: Duration) {
         let log = Arc::clone(&self.log);
         let confirm = async move {
-            tokio::time::sleep(pause).await;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             log.confirm().await
         };
         self.confirming = Some(confirm.boxed());

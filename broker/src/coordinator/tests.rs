@@ -141,6 +141,7 @@ async fn requests_pipeline_and_answers_wait_for_durability() {
     let log = MemoryLog::new(false);
     let shard = ready(&log).await;
     let mut first = ask(&shard, Ask::Add("a", 1)).await;
+    settle().await;
     let mut second = ask(&shard, Ask::Add("a", 2)).await;
     assert_eq!(ask(&shard, Ask::Peek("a")).await.await, Ok(3), "the state moves on at once");
     settle().await;
@@ -199,6 +200,7 @@ async fn reads_wait_for_durability_and_for_a_confirmation_of_their_own() {
     log.set_confirms(false);
     let _add = ask(&shard, Ask::Add("a", 1)).await;
     let mut read = ask(&shard, Ask::Read("a")).await;
+    settle().await;
     log.land(1);
     settle().await;
     assert!(not_yet(&mut read), "durable, not confirmed");

@@ -9,7 +9,7 @@ use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 
 use super::calls::{Answer, str_bytes};
-use super::group::Group;
+use super::classic::Group;
 use super::machine::GroupMachine;
 use super::state::GroupState;
 use crate::coordinator::Token;

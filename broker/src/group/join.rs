@@ -7,8 +7,8 @@ use kafka_protocol::messages::JoinGroupResponse;
 use odradek_common::limits;
 
 use super::calls::{Answer, JoinCall, str_bytes};
+use super::classic::Group;
 use super::context::{Context, delay_ms};
-use super::group::Group;
 use super::member::Member;
 use super::state::GroupState;
 use crate::coordinator::Token;

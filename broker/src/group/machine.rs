@@ -14,9 +14,9 @@ use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::{GroupId, HeartbeatRequest, LeaveGroupResponse, SyncGroupRequest};
 
 use super::calls::{Answer, JoinCall, Request};
+use super::classic::Group;
 use super::context::{Context, TimerKey};
 use super::gauges::ShardGauges;
-use super::group::Group;
 use super::join::Join;
 use super::records::GroupRecord;
 use super::session::{heartbeat_answer, left};

@@ -6,9 +6,9 @@
 
 mod admin;
 mod calls;
+mod classic;
 mod context;
 mod gauges;
-mod group;
 mod join;
 mod machine;
 mod member;

@@ -18,8 +18,8 @@ use kafka_protocol::messages::{
 };
 
 use super::calls::{Answer, CommittedOffset, FetchCall, str_bytes};
+use super::classic::Group;
 use super::context::{Context, TimerKey};
-use super::group::Group;
 use super::machine::GroupMachine;
 use super::records::OffsetRecord;
 use super::state::GroupState;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 
+use super::classic::{Group, InitialDelay};
 use super::context::{Context, TimerKey, delay_ms};
-use super::group::{Group, InitialDelay};
 use super::state::GroupState;
 
 /// A group whose static members all stay away is asked again after their rebalance time-out, but

@@ -8,8 +8,8 @@ use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse, LeaveGroupResponse};
 
 use super::calls::{Answer, str_bytes};
+use super::classic::Group;
 use super::context::{Context, delay_ms};
-use super::group::Group;
 use super::state::GroupState;
 use crate::coordinator::Token;
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::calls::{Answer, str_bytes};
+use super::classic::Group;
 use super::context::{Context, delay_ms};
-use super::group::Group;
 use super::join::Join;
 use super::state::GroupState;
 

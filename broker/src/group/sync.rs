@@ -8,8 +8,8 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::SyncGroupRequest;
 
 use super::calls::Answer;
+use super::classic::Group;
 use super::context::{Context, TimerKey};
-use super::group::Group;
 use super::state::GroupState;
 use crate::coordinator::Token;
 

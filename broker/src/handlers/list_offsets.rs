@@ -103,11 +103,11 @@ async fn list(
         LATEST_TIERED => Ok(Listed { offset: -1, timestamp: -1, leader_epoch: -1 }),
         MAX_TIMESTAMP => {
             let found = timestamps::with_max_timestamp(core, &log).await?;
-            Ok(found.map_or_else(|| none(), |f| listed(core, &log, f)))
+            Ok(found.map_or_else(none, |f| listed(core, &log, f)))
         }
         timestamp if timestamp >= 0 => {
             let found = timestamps::at_or_after(core, &log, timestamp).await?;
-            Ok(found.map_or_else(|| none(), |f| listed(core, &log, f)))
+            Ok(found.map_or_else(none, |f| listed(core, &log, f)))
         }
         _ => Err(ResponseError::UnsupportedVersion),
     }

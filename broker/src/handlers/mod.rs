@@ -84,7 +84,7 @@ pub enum Answer {
 /// The body of an answer.
 pub enum Body {
     /// Of any API but Fetch.
-    Kind(ResponseKind),
+    Kind(Box<ResponseKind>),
     /// Of Fetch, whose records are not copied, with its share of the budget.
     Fetch(Box<FetchAnswer>, AnswerGrant),
     /// Encoded already.
@@ -94,7 +94,7 @@ pub enum Body {
 impl Body {
     /// A body of one of the crate's messages.
     pub fn of(response: impl Into<ResponseKind>) -> Self {
-        Self::Kind(response.into())
+        Self::Kind(Box::new(response.into()))
     }
 
     /// The error codes in it.

@@ -3,6 +3,8 @@
 pub mod cache;
 pub mod checkpoint;
 mod log;
+#[cfg(test)]
+mod log_tests;
 pub mod producers;
 mod rules;
 #[cfg(test)]

@@ -135,6 +135,7 @@ impl Harness {
         let position = self.log.len();
         for (token, answer, when) in effects.answers {
             assert!(self.open.remove(&token), "{token:?} is answered once: {answer:?}");
+            check_when(&answer, when);
             self.given.insert(token, Given { answer, when, position });
         }
         self.check();
@@ -225,14 +226,13 @@ impl Harness {
     }
 
     pub fn join(&mut self, version: i16, request: JoinGroupRequest) -> Token {
-        let call = JoinCall {
-            version,
-            client_id: "client".into(),
-            client_host: "/127.0.0.1".into(),
-            unique: Uuid::from_u128(u128::from(self.next)),
-            request,
-        };
+        let call = self.join_call(version, request, self.next.into());
         self.ask(Request::Join(Box::new(call)))
+    }
+
+    pub fn join_call(&self, version: i16, request: JoinGroupRequest, unique: u128) -> JoinCall {
+        let (client_id, client_host) = ("client".into(), "/127.0.0.1".into());
+        JoinCall { version, client_id, client_host, unique: Uuid::from_u128(unique), request }
     }
 
     /// A new member joins as clients do, with the id that it is given.
@@ -319,6 +319,22 @@ impl Harness {
         }
         assert_eq!(self.state(GROUP), GroupState::Stable);
     }
+}
+
+/// Only what promises nothing leaves at once; reads wait for a confirmation.
+fn check_when(answer: &Answer, when: When) {
+    let id_given =
+        |join: &JoinGroupResponse| join.error_code == ResponseError::MemberIdRequired.code();
+    let expected = match answer {
+        Answer::Heartbeat(beat) if beat.error_code == ResponseError::FencedInstanceId.code() => {
+            When::Durable
+        }
+        Answer::Heartbeat(_) => When::Now,
+        Answer::Join(join) if id_given(join) => When::Now,
+        Answer::Fetch(_) | Answer::List(_) | Answer::Describe(_) => When::Confirmed,
+        _ => When::Durable,
+    };
+    assert_eq!(when, expected, "{answer:?}");
 }
 
 pub fn text(text: &str) -> StrBytes {
