@@ -28,7 +28,7 @@ use odradek_common::limits;
 use odradek_common::random::SharedRandom;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::kind::{StoreErrorKind, classify};
+use super::kind::{StoreErrorKind, classify, describe};
 use super::operation::Operation;
 use crate::metric_names;
 
@@ -107,6 +107,9 @@ struct Inner {
     random: SharedRandom,
 }
 
+/// Failed attempts of one request after which people are told.
+const TOLD_AFTER: u32 = 4;
+
 /// One request, over all its attempts.
 struct Tries<'a> {
     inner: &'a Inner,
@@ -114,6 +117,7 @@ struct Tries<'a> {
     patience: Patience,
     end: Instant,
     next_wait: Duration,
+    failed: u32,
 }
 
 impl Retrying {
@@ -132,6 +136,7 @@ impl Inner {
             patience,
             end: Instant::now() + patience.total,
             next_wait: self.options.wait_first,
+            failed: 0,
         }
     }
 
@@ -281,7 +286,11 @@ impl Tries<'_> {
         }
         metrics::counter!(metric_names::STORE_RETRIES, "operation" => self.operation.label())
             .increment(1);
-        tracing::debug!(operation = self.operation.label(), ?wait, %error, "trying again");
+        self.failed += 1;
+        if self.failed == TOLD_AFTER {
+            let (operation, left) = (self.operation.label(), self.end - Instant::now());
+            tracing::warn!(operation, ?left, "still trying: {}", describe(error));
+        }
         self.next_wait = (self.next_wait * 2).min(self.inner.options.wait_max);
         sleep(wait).await;
         true

@@ -250,6 +250,13 @@ async fn a_put_cut_short_leaves_all_or_nothing() {
 /// it shows must survive a power cut that comes later.
 #[tokio::test]
 async fn what_is_seen_after_a_process_died_is_there_to_stay() {
+    seen_after_a_death("a/b").await;
+    // Here the temporary name is too short to tell the directory.
+    let long = "x".repeat(150);
+    seen_after_a_death(&format!("{long}/{long}/b")).await;
+}
+
+async fn seen_after_a_death(key: &str) {
     let mut seen_undurable = false;
     for steps in 0.. {
         let dead = async || {
@@ -257,7 +264,7 @@ async fn what_is_seen_after_a_process_died_is_there_to_stay() {
             files.halt_after(steps);
             let store = FileStore::open(Arc::new(files.clone()), FsPath::new(ROOT));
             let done = match store {
-                Ok(store) => create(&store, "a/b", payload(1)).await.is_ok(),
+                Ok(store) => create(&store, key, payload(1)).await.is_ok(),
                 Err(_) => false,
             };
             files.heal();
@@ -265,15 +272,14 @@ async fn what_is_seen_after_a_process_died_is_there_to_stay() {
         };
         let (files, done) = dead().await;
         let store = open(&files);
-        let seen = read(&store, "a/b").await.is_some();
+        let seen = read(&store, key).await.is_some();
         let exists =
-            matches!(create(&store, "a/b", payload(2)).await, Err(Error::AlreadyExists { .. }));
+            matches!(create(&store, key, payload(2)).await, Err(Error::AlreadyExists { .. }));
         assert_eq!(seen, exists);
         drop(store);
         let expected = if seen { payload(1) } else { payload(2) };
-        let holds = async |store: FileStore| {
-            read(&store, "a/b").await.is_some_and(|bytes| bytes == expected)
-        };
+        let holds =
+            async |store: FileStore| read(&store, key).await.is_some_and(|bytes| bytes == expected);
         assert!(survives(&files, holds).await, "after {steps} steps");
 
         // The sync that opening does is needed: without it, what is seen may go.
@@ -285,9 +291,9 @@ async fn what_is_seen_after_a_process_died_is_there_to_stay() {
             let (files, _) = dead().await;
             files.lie_at_sync(nth);
             let store = open(&files);
-            let seen = read(&store, "a/b").await.is_some();
+            let seen = read(&store, key).await.is_some();
             drop(store);
-            let holds = async |store: FileStore| read(&store, "a/b").await.is_some();
+            let holds = async |store: FileStore| read(&store, key).await.is_some();
             seen_undurable |= seen && !survives(&files, holds).await;
         }
         if done {

@@ -1,6 +1,6 @@
 //! Changing the store's directory so that it lasts. All of this blocks.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Writer {
     /// names into, and only then removes the temporary files, which say so.
     pub(super) fn recover(&self) -> io::Result<()> {
         let mut left = Vec::new();
-        let mut dirs = HashSet::new();
+        let mut dirs = BTreeSet::new();
         for entry in self.files.list(&layout::temporaries(&self.root))? {
             match layout::meant_for(&self.root, &entry.path) {
                 MeantFor::Lock => continue,
@@ -84,7 +84,7 @@ impl Writer {
         left.iter().try_for_each(|path| self.files.remove_file(path))
     }
 
-    fn all_dirs(&self, found: &mut HashSet<PathBuf>) -> io::Result<()> {
+    fn all_dirs(&self, found: &mut BTreeSet<PathBuf>) -> io::Result<()> {
         let mut todo = vec![self.root.clone()];
         while let Some(dir) = todo.pop() {
             let entries = self.files.list(&dir)?;
