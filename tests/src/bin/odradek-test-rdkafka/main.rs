@@ -124,10 +124,13 @@ fn by_time(run: &Run, consumer: &impl Consumer, partition: i32, at_ms: i64) -> R
     Ok(found.offset())
 }
 
-fn list(run: &Run) -> Result<()> {
+fn is_listed(run: &Run) -> Result<bool> {
     let metadata = run.admin.inner().fetch_metadata(None, STEP_LIMIT)?;
-    let listed = metadata.topics().iter().any(|topic| topic.name() == run.topic);
-    ensure!(listed, "the topic is not listed");
+    Ok(metadata.topics().iter().any(|topic| topic.name() == run.topic))
+}
+
+fn list(run: &Run) -> Result<()> {
+    ensure!(is_listed(run)?, "the topic is not listed");
     Ok(())
 }
 
@@ -187,7 +190,7 @@ async fn delete_records(run: &Run) -> Result<()> {
 async fn delete_topic(run: &Run) -> Result<()> {
     let answer = only(run.admin.delete_topics(&[&run.topic], &run.admin_options).await?)?;
     ensure!(answer.is_none(), "deleted: {answer:?}");
-    within("the topic is gone", || Ok(list(run).is_err())).await?;
+    within("the topic is gone", || Ok(!is_listed(run)?)).await?;
     let again = only(run.admin.delete_topics(&[&run.topic], &run.admin_options).await?)?;
     ensure!(again == Some(RDKafkaErrorCode::UnknownTopicOrPartition), "deleted again: {again:?}");
     Ok(())
