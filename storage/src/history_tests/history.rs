@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use odradek_common::ids::{BrokerEpoch, GroupId, LeaderEpoch, SlotNumber, TopicPartition};
@@ -32,7 +31,7 @@ struct Unflushed {
 }
 
 pub(super) struct History {
-    pub store: Arc<InMemory>,
+    pub store: Arc<dyn ObjectStore>,
     pub names: Names,
     random: Arc<SeededRandom>,
     pub metadata: Metadata,
@@ -51,7 +50,7 @@ pub(super) struct History {
 
 /// Slots as they are in the bucket.
 #[derive(Debug)]
-pub(super) struct StoredSlots(pub Arc<InMemory>, pub Names);
+pub(super) struct StoredSlots(pub Arc<dyn ObjectStore>, pub Names);
 
 #[async_trait]
 impl SlotReader for StoredSlots {
@@ -77,9 +76,9 @@ impl SealCheck for OneByte {
 }
 
 impl History {
-    pub fn new() -> Self {
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self {
-            store: Arc::new(InMemory::new()),
+            store,
             names: Names::new(Path::from("p"), "c".parse().unwrap()),
             random: Arc::new(SeededRandom::from_seed(9)),
             metadata: Metadata::new(CHAIN),

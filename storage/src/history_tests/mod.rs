@@ -7,10 +7,20 @@ mod check;
 mod history;
 mod metadata;
 
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use odradek_common::files::RealFiles;
+use odradek_common::random::SeededRandom;
 use proptest::prelude::*;
 
 use history::History;
 use metadata::PARTITIONS;
+
+use crate::store::file::FileStore;
+use crate::store::{RetryOptions, Store};
 
 /// A step of a history. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -68,8 +78,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-async fn run(steps: &[Step], reads: &[(i32, i64, usize)]) {
-    let mut history = History::new();
+async fn run(store: Arc<dyn ObjectStore>, steps: &[Step], reads: &[(i32, i64, usize)]) {
+    let mut history = History::new(store);
     for step in steps {
         history.step(step).await;
         let (metadata, copy) = (&history.metadata, &history.copy);
@@ -83,15 +93,38 @@ async fn run(steps: &[Step], reads: &[(i32, i64, usize)]) {
     history.check(&history.metadata).await;
 }
 
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    proptest::collection::vec(step(), 1..60)
+}
+
+fn reads() -> impl Strategy<Value = Vec<(i32, i64, usize)>> {
+    proptest::collection::vec((0..PARTITIONS, 0i64..10_000, 0usize..100_000), 6)
+}
+
+fn block_on(future: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_keeps_what_is_needed_and_nothing_else(
-        steps in proptest::collection::vec(step(), 1..60),
-        reads in proptest::collection::vec((0..PARTITIONS, 0i64..10_000, 0usize..100_000), 6),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(run(&steps, &reads));
+    fn any_history_keeps_what_is_needed_and_nothing_else(steps in steps(), reads in reads()) {
+        block_on(run(Arc::new(InMemory::new()), &steps, &reads));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
+
+    /// With everything between a broker and its bucket.
+    #[test]
+    fn so_it_is_in_a_directory(steps in steps(), reads in reads()) {
+        let directory = tempfile::tempdir().unwrap();
+        let files = FileStore::open(Arc::new(RealFiles), directory.path()).unwrap();
+        let random = Arc::new(SeededRandom::from_seed(3));
+        let (prefix, options) = (Path::default(), RetryOptions::default());
+        let store = Store::over(Arc::new(files), prefix, String::new(), options, random);
+        block_on(run(store.retrying(), &steps, &reads));
     }
 }
