@@ -5,6 +5,9 @@ use std::time::Duration;
 
 /// Bytes at which the open slot of a chain is cut.
 pub const SLOT_BYTES: usize = 8 << 20;
+/// The most that [`SLOT_BYTES`] may be raised to: with the smallest batches that there are, a slot's
+/// footer stays below [`SLOT_FOOTER_BYTES`].
+pub const SLOT_BYTES_MAX: usize = 16 << 20;
 /// Slots of one chain that may be in flight at once; fixed at registration, sealers count on it.
 pub const SLOT_WINDOW: u32 = 16;
 /// Bytes appended to a chain and not yet landed, at which producers wait.

@@ -25,7 +25,7 @@ pub const WAL_BYTES_LANDED: &str = "odradek_wal_bytes_landed_total";
 pub const WAL_PUT_SECONDS: &str = "odradek_wal_put_seconds";
 /// Gauge: slots cut and not landed.
 pub const WAL_SLOTS_IN_FLIGHT: &str = "odradek_wal_slots_in_flight";
-/// Gauge: bytes of batches appended and not landed.
+/// Gauge: bytes of memory of the batches appended and not landed.
 pub const WAL_UNLANDED_BYTES: &str = "odradek_wal_unlanded_bytes";
 /// Gauge: seconds for which the oldest batch waits that has not landed; 0 if none does.
 pub const WAL_OLDEST_UNLANDED_SECONDS: &str = "odradek_wal_oldest_unlanded_seconds";

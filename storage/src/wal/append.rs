@@ -4,6 +4,9 @@ use bytes::Bytes;
 use odradek_common::batch::BatchHeader;
 use odradek_common::ids::TopicPartition;
 
+/// What the two shared buffers of a batch take beside their bytes, allocator included.
+const SHARED_BYTES: usize = 128;
+
 /// A batch whose base offset and leader epoch are final. The records are the producer's own bytes,
 /// shared with the log cache; the header is the only thing that was written again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,5 +26,11 @@ impl AppendedBatch {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.encoded_header.len() + self.records.len()
+    }
+
+    /// Bytes of memory that it takes, which for tiny batches is far more than their size.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + SHARED_BYTES + self.size_bytes()
     }
 }

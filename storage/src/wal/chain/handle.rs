@@ -26,7 +26,7 @@ pub struct ChainStats {
     pub landed_end: SlotNumber,
     /// Slots cut and not landed.
     pub slots_in_flight: usize,
-    /// Bytes of batches appended and not landed.
+    /// Bytes of memory of the batches appended and not landed.
     pub unlanded_bytes: usize,
     /// How long the oldest batch, or wish for a slot, waits that has not landed. Zero if none.
     pub oldest_unlanded: Duration,

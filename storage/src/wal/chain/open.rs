@@ -16,6 +16,8 @@ pub(super) struct OpenSlot {
     pub(super) number: SlotNumber,
     /// Bytes of batches.
     pub(super) bytes: usize,
+    /// Bytes of memory that these take.
+    pub(super) memory_bytes: usize,
     /// Since when something waits for the slot: its first batch, or someone who wants it cut even
     /// if it stays empty.
     pub(super) since: Option<Instant>,
@@ -31,6 +33,7 @@ impl OpenSlot {
         Self {
             number,
             bytes: 0,
+            memory_bytes: 0,
             since: None,
             gate: Arc::default(),
             blocks: Vec::new(),
@@ -42,6 +45,7 @@ impl OpenSlot {
     /// offset is missing: a block states one epoch and no gap.
     pub(super) fn push(&mut self, batch: AppendedBatch) {
         self.bytes += batch.size_bytes();
+        self.memory_bytes += batch.memory_bytes();
         let last = self.last_blocks.get(&batch.partition);
         if let Some(block) = last.and_then(|&at| self.blocks.get_mut(at))
             && block.batches.last().is_some_and(|last| follows(last, &batch))

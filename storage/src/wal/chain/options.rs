@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use odradek_common::ids::ClusterId;
-use odradek_common::limits::{CHAIN_UNLANDED_BYTES, SLOT_BYTES, SLOT_WINDOW};
+use odradek_common::limits::{CHAIN_UNLANDED_BYTES, SLOT_BYTES, SLOT_BYTES_MAX, SLOT_WINDOW};
 
 use crate::names::ChainRef;
 
@@ -14,7 +14,8 @@ pub struct ChainOptions {
     pub chain: ChainRef,
     /// The cluster.
     pub cluster: ClusterId,
-    /// A slot is cut when it holds this many bytes of batches, or more by less than one batch.
+    /// A slot is cut when it holds this many bytes of batches, or more by less than one batch. At
+    /// most [`SLOT_BYTES_MAX`].
     pub slot_bytes: usize,
     /// The longest that a batch waits for others while slots are in flight.
     pub linger_max: Duration,
@@ -25,12 +26,17 @@ pub struct ChainOptions {
     /// How many slots, counted from the first that has not landed, may be in flight. It must be
     /// what the chain's registration says: sealers count on it (law 2.6).
     pub window: u32,
-    /// Bytes not yet landed at which [`super::ChainHandle::room`] lets nobody through; from half
+    /// Bytes of memory not yet landed at which [`super::ChainHandle::room`] lets nobody through; from half
     /// of them on it delays.
     pub unlanded_bytes_max: usize,
 }
 
 impl ChainOptions {
+    /// The same within the bounds that a chain can keep.
+    pub(super) fn within_bounds(self) -> Self {
+        Self { slot_bytes: self.slot_bytes.min(SLOT_BYTES_MAX), window: self.window.max(1), ..self }
+    }
+
     /// The defaults, for `chain` of `cluster`.
     #[must_use]
     pub fn new(chain: ChainRef, cluster: ClusterId) -> Self {

@@ -74,6 +74,7 @@ impl Chain {
         sink: Arc<dyn SlotSink>,
         random: SharedRandom,
     ) -> (Self, ChainHandle) {
+        let options = options.within_bounds();
         let one_at_a_time = wal.kind() == WalKind::Disk;
         let window = if one_at_a_time { DISK_WINDOW.min(options.window) } else { options.window };
         let linger = Linger::new(options.linger_floor, options.linger_max);

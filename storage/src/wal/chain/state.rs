@@ -31,7 +31,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct Unlanded {
     gate: Arc<Notify>,
-    bytes: usize,
+    memory_bytes: usize,
     since: Instant,
 }
 
@@ -46,6 +46,7 @@ pub(super) struct State {
     predecessors: Arc<[TopicPartition]>,
     /// The first slot that has not landed, or landed behind one that has not.
     landed_end: SlotNumber,
+    /// Bytes of memory of all batches in them and in the open slot.
     unlanded_bytes: usize,
     /// Nothing more is appended; what is there is cut at once.
     closing: bool,
@@ -91,7 +92,7 @@ impl State {
         self.check_takes_more()?;
         let number = self.open.number;
         let first = self.open.since.is_none();
-        self.unlanded_bytes += batch.size_bytes();
+        self.unlanded_bytes += batch.memory_bytes();
         self.open.since.get_or_insert_with(Instant::now);
         self.open.push(batch);
         let full = self.open.bytes >= options.slot_bytes;
@@ -116,7 +117,7 @@ impl State {
         let number = closed.number;
         self.unlanded.push_back(Unlanded {
             gate: Arc::clone(&closed.gate),
-            bytes: closed.bytes,
+            memory_bytes: closed.memory_bytes,
             since: closed.since.unwrap_or_else(Instant::now),
         });
         let (partitions, blocks) = closed.into_content();
@@ -153,7 +154,7 @@ impl State {
     pub(super) fn land(&mut self) -> Option<Arc<Notify>> {
         let slot = self.unlanded.pop_front()?;
         self.landed_end = self.landed_end.next();
-        self.unlanded_bytes -= slot.bytes;
+        self.unlanded_bytes -= slot.memory_bytes;
         Some(slot.gate)
     }
 

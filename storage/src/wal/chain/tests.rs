@@ -116,7 +116,7 @@ fn options() -> ChainOptions {
         slot_bytes: 1000,
         linger_max: 50 * MS,
         window: 4,
-        unlanded_bytes_max: 10_000,
+        unlanded_bytes_max: 10 * batch(0, 0, 1000).memory_bytes() - 500,
         ..ChainOptions::new(chain(1), cluster())
     }
 }
@@ -439,7 +439,8 @@ async fn room_slows_before_it_stops() {
     settle().await;
     waiting.await.unwrap().unwrap();
     let stats = f.handle.stats();
-    assert_eq!((stats.slots_in_flight, stats.unlanded_bytes), (4, 4 * 1061));
+    let memory_bytes = batch(0, 0, 1000).memory_bytes();
+    assert_eq!((stats.slots_in_flight, stats.unlanded_bytes), (4, 4 * memory_bytes));
 }
 
 #[tokio::test(start_paused = true)]

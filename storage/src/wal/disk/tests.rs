@@ -183,6 +183,57 @@ async fn what_a_dead_process_left_unsynced_is_synced_before_it_counts() {
     }
 }
 
+/// A second process goes on after the first was killed, in an epoch of its own: it takes over what
+/// there is, deletes it, and writes; and then the power fails.
+async fn second_life(files: &SimFiles, trimmed: u64) -> Option<(u64, u64)> {
+    let wal = try_open(files, 3).ok()?;
+    let old = recover(&wal, trimmed).await.ok()?;
+    let _ = wal.delete(&(0..old.end.0).map(at).collect::<Vec<_>>()).await;
+    let in_epoch_2 = |number| chain(2).slot(SlotNumber(number));
+    let mut trimmed = 0;
+    for number in 0..10 {
+        let slot = slot(in_epoch_2(number), bytes_of(number + 3));
+        if wal.put(&slot).await.is_err() {
+            return Some((number, trimmed));
+        }
+        if number == 6 {
+            trimmed = 5;
+            let _ = wal.delete(&(0..trimmed).map(in_epoch_2).collect::<Vec<_>>()).await;
+        }
+    }
+    Some((10, trimmed))
+}
+
+#[tokio::test]
+async fn a_power_cut_in_a_second_life_loses_nothing_acknowledged() {
+    let whole = SimFiles::new();
+    workload(&whole).await;
+    for killed_at in (30..=whole.steps()).step_by(6) {
+        for step in 0.. {
+            let files = SimFiles::new();
+            files.halt_after(killed_at);
+            let (_, trimmed) = workload(&files).await;
+            files.heal();
+            let before = files.steps();
+            files.halt_after(step);
+            let Some((acknowledged, trimmed)) = second_life(&files, trimmed).await else {
+                continue;
+            };
+            for seed in 0..4 {
+                let disk = files.power_cut(&*random(seed));
+                let told = format!("killed at {killed_at}, cut at {step}, seed {seed}");
+                let wal = try_open(&disk, 4).unwrap_or_else(|e| panic!("{told}: {e}"));
+                let found = wal.recover(chain(2), SlotNumber(trimmed), 2, 0).await;
+                let end = found.unwrap_or_else(|e| panic!("{told}: {e}")).end.0;
+                assert!((acknowledged..=acknowledged + 1).contains(&end), "{told}: {end}");
+            }
+            if files.steps() - before < step {
+                break;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_failed_write_or_sync_is_final() {
     for op in [Op::Write, Op::Sync] {
