@@ -408,10 +408,12 @@ async fn moves_and_commits(events: Vec<Event>) {
     answered(&mut open, &mut acked).await;
     assert!(open.is_empty(), "all are answered");
     for (group, name) in GROUPS.iter().enumerate() {
-        let groups =
-            vec![OffsetFetchRequestGroup::default().with_group_id(super::harness::group(name))];
-        let request = OffsetFetchRequest::default().with_groups(groups);
+        let all = OffsetFetchRequestGroup::default()
+            .with_group_id(super::harness::group(name))
+            .with_topics(None);
+        let request = OffsetFetchRequest::default().with_groups(vec![all]);
         let answer = service.fetch(9, request).await.await;
+        assert_eq!(answer.groups[0].error_code, 0);
         let found = answer.groups[0].topics.first();
         let found = found.map_or(-1, |topic| topic.partitions[0].committed_offset);
         assert!(
