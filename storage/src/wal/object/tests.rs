@@ -426,6 +426,29 @@ async fn an_unreadable_slot_takes_down_only_its_partitions() {
     assert_eq!(found.unreadable[1].partitions, None);
 }
 
+/// Another sealer was done before, and its slots are deleted while this one reads them: what was
+/// seen is no hole, and gets no seal.
+#[tokio::test(start_paused = true)]
+async fn slots_that_vanish_are_no_holes() {
+    let (store, wal) = with_puts([]);
+    for number in 0..3 {
+        wal.put(&slot(at(number), 100)).await.unwrap();
+    }
+    let puts = store.puts();
+    let below = store.clone();
+    store.script_gets(move |path, _| {
+        if *path == names().slot(at(1)) {
+            let (below, path) = (below.clone(), path.clone());
+            tokio::spawn(async move { below.below().delete(&path).await });
+            return GetFault::Cut;
+        }
+        GetFault::Works
+    });
+    let result = wal.recover(chain(1), SlotNumber(0), WINDOW, 1).await;
+    assert!(matches!(result, Err(RecoverError::Overtaken { .. })), "{result:?}");
+    assert_eq!(store.puts(), puts);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slot_of_another_cluster_is_refused() {
     let (store, wal) = with_puts([]);
