@@ -54,6 +54,8 @@ pub const METADATA_LOG_BYTES: usize = 64 << 20;
 pub const METADATA_ENTRY_COMMANDS: usize = 256;
 /// Proposals that wait for their turn; the next proposer waits for room.
 pub const METADATA_QUEUED_PROPOSALS: usize = 1024;
+/// Bytes of the proposals that wait for their turn or their outcome.
+pub const METADATA_QUEUED_BYTES: usize = 64 << 20;
 /// Partitions that one metadata command may speak of; a round of more takes several commands.
 pub const METADATA_ITEMS: usize = 10_000;
 /// Bytes of a host, rack, listener name or setting's name in the metadata.

@@ -1,6 +1,6 @@
 //! What may be asked of the cluster's metadata. A command is proposed, committed, and then applied
-//! by every node at the same Raft index, accepted or refused; it may be committed late and more
-//! than once, so each carries what makes it refused then.
+//! by every node at the same Raft index, accepted or refused; it may be committed late, so
+//! each carries what makes it refused then.
 //!
 //! **Marks.** A command that brings object names in carries their birth mark: the Raft index
 //! that was applied when the attempt began (law 4.3). It is refused below the horizon (law 4.4).
@@ -131,7 +131,8 @@ pub struct Trim {
 pub struct CreateTopic {
     /// The name, by Kafka's rules.
     pub name: String,
-    /// A new random id.
+    /// A new random id. Nobody may propose it a second time, or a late copy of the command could
+    /// bring a deleted topic back: a proposer that asks again takes another id.
     pub id: TopicId,
     /// The replicas of each partition, the preferred owner first.
     pub partitions: Vec<Vec<BrokerId>>,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odradek_common::ids::BrokerId;
-use odradek_common::limits::{METADATA_ENTRY_BYTES, METADATA_PROPOSE_MS};
-use tokio::sync::{mpsc, oneshot, watch};
+use odradek_common::limits::{METADATA_ENTRY_BYTES, METADATA_PROPOSE_MS, METADATA_QUEUED_BYTES};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::command::Command;
@@ -17,7 +17,7 @@ use crate::quorum::{Quorum, QuorumError};
 use crate::wire::encode_command;
 
 /// Bytes that the place of a command in its entry takes, at most.
-const FRAMING_BYTES: usize = 16;
+pub(crate) const FRAMING_BYTES: usize = 16;
 
 /// A proposal that waits for its turn.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Proposal {
     pub(crate) command: Bytes,
     /// Who asks. Dropped without an answer it means: unknown.
     pub(crate) answer: oneshot::Sender<Result<Judged, ProposeError>>,
+    /// The room that its bytes take, given back with it.
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 /// A handle on the cluster's metadata, cheap to clone. Proposals need the service to run; reading
@@ -35,6 +37,7 @@ pub struct Metadata {
     proposals: mpsc::Sender<Proposal>,
     images: watch::Receiver<Arc<Image>>,
     quorum: Arc<dyn Quorum>,
+    room: Arc<Semaphore>,
 }
 
 /// Why a proposal has no outcome.
@@ -95,7 +98,8 @@ impl Metadata {
         images: watch::Receiver<Arc<Image>>,
         quorum: Arc<dyn Quorum>,
     ) -> Self {
-        Self { proposals, images, quorum }
+        let room = Arc::new(Semaphore::new(METADATA_QUEUED_BYTES));
+        Self { proposals, images, quorum, room }
     }
 
     /// The newest image that this node has.
@@ -129,16 +133,24 @@ impl Metadata {
         }
         let until = Instant::now() + Duration::from_millis(METADATA_PROPOSE_MS);
         let (answer, answered) = oneshot::channel();
-        let queued = timeout_at(until, self.proposals.send(Proposal { command, answer })).await;
-        match queued {
-            Err(_) => return Err(ProposeError::Overloaded),
-            Ok(Err(_)) => return Err(ProposeError::ShuttingDown),
-            Ok(Ok(())) => {}
-        }
+        let queued = timeout_at(until, self.queue(command, answer)).await;
+        queued.map_err(|_| ProposeError::Overloaded)??;
         match timeout_at(until, answered).await {
             Ok(Ok(judged)) => Ok(judged??),
             Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
         }
+    }
+
+    async fn queue(
+        &self,
+        command: Bytes,
+        answer: oneshot::Sender<Result<Judged, ProposeError>>,
+    ) -> Result<(), ProposeError> {
+        let bytes = u32::try_from(command.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
+        let room = room.map_err(|_| ProposeError::ShuttingDown)?;
+        let queued = self.proposals.send(Proposal { command, answer, room }).await;
+        queued.map_err(|_| ProposeError::ShuttingDown)
     }
 
     /// Waits until the image holds the entry at `index`.

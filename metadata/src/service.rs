@@ -14,15 +14,13 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::disk::DiskError;
-use crate::handle::{Metadata, Proposal, ProposeError};
+use crate::handle::{FRAMING_BYTES, Metadata, Proposal, ProposeError};
 use crate::ids::DirectoryId;
 use crate::image::Image;
 use crate::machine::Judged;
 use crate::quorum::{self, Quorum, QuorumError, RaftOptions};
 use crate::wire::{DecodeError, encode_entry};
 
-/// Bytes that the place of a command in its entry takes, at most.
-const FRAMING_BYTES: usize = 16;
 /// What is in flight at a shutdown gets so long to be answered.
 const LAST_ANSWER_MAX: Duration = Duration::from_secs(2);
 
@@ -181,6 +179,7 @@ async fn propose(quorum: &dyn Quorum, proposals: Vec<Proposal>) {
 fn answer(proposals: Vec<Proposal>, outcomes: Vec<Judged>) {
     debug_assert_eq!(proposals.len(), outcomes.len(), "one outcome a command");
     for (proposal, outcome) in proposals.into_iter().zip(outcomes) {
+        drop(proposal.room);
         let _ = proposal.answer.send(Ok(outcome));
     }
 }

@@ -143,6 +143,41 @@ async fn a_snapshot_takes_the_place_of_the_log() {
     node.stop().await;
 }
 
+/// Entries differ in size, so the log is bounded in bytes too.
+#[tokio::test]
+async fn a_log_of_large_entries_is_cut_short_early() {
+    let files = SimFiles::new();
+    let node = Node::on(&files).await;
+    let one = node.form().await;
+    for _ in 0..24 {
+        let index_object = "x".repeat(3 << 20);
+        let flush = CommitFlush { mark: 0, by: one, index_object, ranges: Vec::new() };
+        node.metadata.propose(Command::CommitFlush(flush)).await.unwrap_err();
+    }
+    // It is written by a task of its own.
+    let snapshot = || {
+        let shared: SharedFiles = Arc::new(files.clone());
+        let names = shared.list(Path::new(DIRECTORY)).unwrap();
+        names.iter().any(|entry| entry.path.to_string_lossy().contains("snapshot-"))
+    };
+    let written = async {
+        while !snapshot() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), written).await.expect("a snapshot is taken");
+    node.stop().await;
+    Node::on(&files).await.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_start_takes_few_syncs() {
+    let files = SimFiles::new();
+    let node = Node::on(&files).await;
+    assert!(files.syncs() <= 20, "{} syncs until the node was ready", files.syncs());
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proposals_made_together_share_a_sync() {
     let files = SimFiles::new();

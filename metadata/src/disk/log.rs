@@ -142,7 +142,13 @@ impl Log {
 
     /// Saves the vote.
     pub(crate) fn save_vote(&self, vote: &[u8]) -> Result<(), DiskError> {
-        put_state(&self.db, VOTE, vote)
+        let write = self.db.begin_write().map_err(redb::Error::from)?;
+        {
+            let mut state = write.open_table(STATE).map_err(redb::Error::from)?;
+            state.insert(VOTE, vote).map_err(redb::Error::from)?;
+        }
+        write.commit().map_err(redb::Error::from)?;
+        Ok(())
     }
 
     /// The vote that was saved last.
@@ -167,9 +173,13 @@ fn create(files: &SharedFiles, directory: &Path, identity: Identity) -> Result<(
         _ => {}
     }
     let db = database(files, &new)?;
-    put_state(&db, IDENTITY, &encode_identity(identity))?;
     let write = db.begin_write().map_err(redb::Error::from)?;
-    write.open_table(ENTRIES).map_err(redb::Error::from)?;
+    {
+        let mut state = write.open_table(STATE).map_err(redb::Error::from)?;
+        let identity = encode_identity(identity);
+        state.insert(IDENTITY, identity.as_slice()).map_err(redb::Error::from)?;
+        write.open_table(ENTRIES).map_err(redb::Error::from)?;
+    }
     write.commit().map_err(redb::Error::from)?;
     drop(db);
     files.rename(&new, &path).map_err(at(path))?;
@@ -178,19 +188,12 @@ fn create(files: &SharedFiles, directory: &Path, identity: Identity) -> Result<(
 
 fn database(files: &SharedFiles, path: &Path) -> Result<Database, DiskError> {
     let file = files.open(path, OpenMode::ReadWrite).map_err(at(path))?;
+    if !file.try_lock().map_err(at(path))? {
+        return Err(DiskError::InUse { path: path.to_owned() });
+    }
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     Ok(builder.create_with_backend(FileBackend(file)).map_err(redb::Error::from)?)
-}
-
-fn put_state(db: &Database, key: &str, value: &[u8]) -> Result<(), DiskError> {
-    let write = db.begin_write().map_err(redb::Error::from)?;
-    {
-        let mut table = write.open_table(STATE).map_err(redb::Error::from)?;
-        table.insert(key, value).map_err(redb::Error::from)?;
-    }
-    write.commit().map_err(redb::Error::from)?;
-    Ok(())
 }
 
 /// Layout, node id (4 bytes, big-endian), directory id (16 bytes).

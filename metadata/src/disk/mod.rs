@@ -29,6 +29,12 @@ pub enum DiskError {
     /// The database of the log failed.
     #[error("the metadata log: {0}")]
     Log(#[from] redb::Error),
+    /// Another process, or another part of this one, has the log open.
+    #[error("{path} is open elsewhere")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The directory was made for another node or data directory. A node that lost its disk must
     /// not come back under its old id: the quorum counts on what it once promised.
     #[error(

@@ -161,6 +161,15 @@ fn the_log_of_another_node_or_disk_is_refused() {
     Log::open(&files, directory, identity()).unwrap();
 }
 
+#[test]
+fn the_log_is_open_once() {
+    let files = SimFiles::new();
+    let log = open(&files).unwrap();
+    assert!(matches!(open(&files), Err(DiskError::InUse { .. })));
+    drop(log);
+    open(&files).unwrap();
+}
+
 fn snapshot(number: u64) -> StoredSnapshot {
     let image = number.to_be_bytes().repeat(1000);
     StoredSnapshot { description: vec![u8::try_from(number).unwrap(); 3], image }

@@ -82,8 +82,12 @@ pub(crate) async fn start(
     let opened = tokio::task::spawn_blocking(move || open(options, images)).await;
     let (log, applier) = opened.map_err(|error| StartError::Raft(error.to_string()))??;
     let raft = Raft::new(node, config, NoPeers, log, applier).await.map_err(StartError::raft)?;
-    lead_alone(&raft, node).await?;
-    Ok(Arc::new(RaftQuorum { raft, node, since_snapshot: AtomicUsize::new(0) }))
+    let quorum = RaftQuorum { raft, node, since_snapshot: AtomicUsize::new(0) };
+    if let Err(error) = lead_alone(&quorum.raft, node).await {
+        quorum.stop().await;
+        return Err(error);
+    }
+    Ok(Arc::new(quorum))
 }
 
 fn open(
