@@ -143,7 +143,7 @@ impl Process {
 
         let me = registration::register(&settings, &directory, &metadata, &bound).await?;
         let names = Names::new(opened.store.prefix().clone(), opened.cluster.clone());
-        let wals = Arc::new(Wals::open(&settings, &world, &opened.store, &names, &metadata).await?);
+        let wals = Arc::new(Wals::open(&settings, &world, &opened.store, &names).await?);
         let core_parts = Parts { settings, world, metadata, opened, names, wals, me };
         let (core, chain) = core_parts.core();
         core.take_over().await?;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use odradek_metadata::WalKind as RegisteredKind;
 use odradek_metadata::image::Registration;
-use odradek_metadata::{Incarnation, Metadata, WalKind as RegisteredKind};
 use odradek_storage::collect::SealCheck;
-use odradek_storage::names::{ChainRef, Names, SlotRef};
+use odradek_storage::names::{Names, SlotRef};
 use odradek_storage::slots::{SlotError, SlotReader};
 use odradek_storage::store::Store;
 use odradek_storage::wal::{
@@ -33,7 +33,6 @@ pub struct Wals {
     kind: WalKind,
     object: Arc<ObjectWal>,
     disk: Option<Arc<DiskWal>>,
-    metadata: Metadata,
 }
 
 impl fmt::Debug for Wals {
@@ -53,7 +52,6 @@ impl Wals {
         world: &World,
         store: &Store,
         names: &Names,
-        metadata: &Metadata,
     ) -> Result<Self, WalsError> {
         let object = ObjectWal::new(
             store.direct(),
@@ -65,12 +63,13 @@ impl Wals {
             settings::WalKind::Object => WalKind::Object,
             settings::WalKind::Disk => WalKind::Disk,
         };
-        let image = metadata.image();
-        let left = image.registrations().any(|r| r.wal == RegisteredKind::Disk);
+        let dir = settings.node.data_dir.join("wal");
+        // What former epochs left there is read from there, also when slots now go to the store.
+        let left = world.files.stat(&dir).is_ok();
         let disk = if kind == WalKind::Disk || left {
             let options = DiskOptions {
                 file_bytes: settings.wal.disk_file_bytes,
-                ..DiskOptions::new(settings.node.data_dir.join("wal"), names.cluster().clone())
+                ..DiskOptions::new(dir, names.cluster().clone())
             };
             let (files, random) = (world.files.clone(), world.random.clone());
             let open = move || DiskWal::open(options, files, random);
@@ -79,7 +78,7 @@ impl Wals {
         } else {
             None
         };
-        Ok(Self { kind, object: Arc::new(object), disk, metadata: metadata.clone() })
+        Ok(Self { kind, object: Arc::new(object), disk })
     }
 
     /// The one that this process writes.
@@ -97,14 +96,6 @@ impl Wals {
         match (&self.disk, registration.wal) {
             (Some(disk), RegisteredKind::Disk) => disk.clone(),
             _ => self.object.clone(),
-        }
-    }
-
-    fn of_chain(&self, chain: ChainRef) -> Arc<dyn Wal> {
-        let of = Incarnation { broker: chain.broker, epoch: chain.epoch };
-        match self.metadata.image().registration(of) {
-            Some(registration) => self.of(registration),
-            None => self.own(),
         }
     }
 
@@ -128,7 +119,15 @@ impl Wals {
 #[async_trait]
 impl SlotReader for Wals {
     async fn read(&self, at: SlotRef, position: u64, length: u64) -> Result<Bytes, SlotError> {
-        self.of_chain(at.chain).read(at, position, length).await
+        // Which kind an epoch wrote is forgotten once it is recovered, while index objects may
+        // still refer to its slots.
+        match &self.disk {
+            Some(disk) => match disk.read(at, position, length).await {
+                Err(SlotError::Gone) => self.object.read(at, position, length).await,
+                read => read,
+            },
+            None => self.object.read(at, position, length).await,
+        }
     }
 }
 

@@ -175,7 +175,7 @@ impl Collector {
             }
             Unneeded::Object(name)
         } else if let Some(at) = self.names.parse_slot(&meta.location) {
-            let chain = round.roots.chains.get(&at.chain)?;
+            let chain = round.roots.chain(at.chain)?;
             let needed_for_recovery = !chain.recovered && at.slot >= chain.trim_point;
             if needed_for_recovery || round.references.has_slot(&at) {
                 return None;

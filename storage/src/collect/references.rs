@@ -30,8 +30,20 @@ pub struct Roots {
     pub index_objects: Vec<(ObjectName, Vec<TopicPartition>)>,
     /// The manifests of all groups.
     pub manifests: Vec<ObjectName>,
-    /// Every chain that was ever registered. Slots of a chain that is not here stay.
+    /// The chains of every registration that is kept: of each broker's newest epoch, and of all that
+    /// are not recovered.
     pub chains: HashMap<ChainRef, ChainState>,
+}
+
+impl Roots {
+    /// What is known of a chain. One that is not kept while its broker has a newer epoch was
+    /// recovered and forgotten. `None` for one that this copy never heard of: its slots stay.
+    pub(super) fn chain(&self, of: ChainRef) -> Option<ChainState> {
+        let newer = |kept: &ChainRef| kept.broker == of.broker && kept.epoch > of.epoch;
+        let forgotten = || ChainState { trim_point: SlotNumber(0), recovered: true };
+        let kept = self.chains.get(&of).copied();
+        kept.or_else(|| self.chains.keys().any(newer).then(forgotten))
+    }
 }
 
 /// All that is referred to.
