@@ -281,3 +281,6 @@ pub const CLIENT_PRODUCE_BATCH_BYTES: usize = 256 << 10;
 pub const CLIENT_PRODUCE_BYTES: usize = 4 << 20;
 /// Milliseconds without a further line after which what is gathered is sent.
 pub const CLIENT_LINGER_MS: u64 = 20;
+/// Bytes of records of one coordinator shard that have not landed, at which it refuses what may
+/// write.
+pub const COORDINATOR_UNLANDED_BYTES: usize = 4 << 20;

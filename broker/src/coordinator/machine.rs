@@ -77,6 +77,10 @@ pub trait StateMachine: Send + 'static {
     /// Handles a request, now or by an answer of a later step.
     fn handle(&mut self, now: Now, token: Token, request: Self::Request) -> Effects<Self::Answer>;
 
+    /// Whether a request may need records. While the log takes none, because too much of it has
+    /// not landed, such requests are refused, and the others still served.
+    fn may_write(request: &Self::Request) -> bool;
+
     /// Does what is due.
     fn tick(&mut self, now: Now) -> Effects<Self::Answer>;
 

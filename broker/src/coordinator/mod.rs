@@ -18,8 +18,11 @@
 mod log;
 mod machine;
 mod rewrite;
+mod run;
 mod shard;
+mod task;
 mod timers;
+mod unlanded;
 mod waiting;
 
 #[cfg(test)]

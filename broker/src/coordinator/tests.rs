@@ -77,6 +77,10 @@ impl StateMachine for Counters {
         effects
     }
 
+    fn may_write(request: &Ask) -> bool {
+        matches!(request, Ask::Add(..) | Ask::Large(_))
+    }
+
     fn tick(&mut self, now: Now) -> Effects<i64> {
         let due = self.parked.take_due(now.mono_ms);
         let ms = i64::try_from(now.mono_ms).unwrap();
@@ -315,4 +319,41 @@ async fn a_full_shard_takes_no_calls_and_says_so() {
         assert_eq!(pending.await, Ok(value));
     }
     assert!(ask(&shard, Ask::Add("a", 1)).await.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_gave_up_make_room() {
+    let log = MemoryLog::new(true);
+    let shard = ready(&log).await;
+    log.set_confirms(false);
+    let mut given_up = Vec::new();
+    for _ in 0..limits::COORDINATOR_WAITING_ANSWERS + limits::COORDINATOR_MAILBOX_CALLS {
+        given_up.push(ask(&shard, Ask::Read("a")).await);
+    }
+    let mut last = ask(&shard, Ask::Peek("a")).await;
+    settle().await;
+    assert!(not_yet(&mut last), "the shard is full");
+    drop(given_up);
+    assert_eq!(last.await, Ok(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_does_not_land_takes_only_so_much() {
+    let log = MemoryLog::new(false);
+    let shard = ready(&log).await;
+    let step = limits::COORDINATOR_BATCH_BYTES;
+    let mut large = Vec::new();
+    loop {
+        let mut pending = ask(&shard, Ask::Large(step)).await;
+        settle().await;
+        if futures::FutureExt::now_or_never(&mut pending) == Some(Err(Unavailable::Busy)) {
+            break;
+        }
+        large.push(pending);
+        assert!(large.len() * 3 * step <= limits::COORDINATOR_UNLANDED_BYTES + 3 * step);
+    }
+    assert_eq!(ask(&shard, Ask::Peek("a")).await.await, Ok(0), "what writes nothing is served");
+    log.set_lands(true);
+    futures::future::join_all(large).await;
+    assert_eq!(ask(&shard, Ask::Add("a", 1)).await.await, Ok(1));
 }

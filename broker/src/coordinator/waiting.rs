@@ -69,6 +69,14 @@ impl<A> Waiting<A> {
         self.bytes
     }
 
+    /// Lets go of the answers that `keep` does not want.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Token) -> bool) {
+        for queue in [&mut self.durable, &mut self.confirmed] {
+            queue.retain(|a| keep(a.token));
+        }
+        self.bytes = self.durable.iter().chain(&self.confirmed).map(|a| a.bytes).sum();
+    }
+
     /// Everything before this is known to be durable.
     pub(super) fn is_durable(&self, position: AppendPosition) -> bool {
         self.durable_to.is_some_and(|to| to >= position)

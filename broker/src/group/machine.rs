@@ -218,6 +218,23 @@ impl StateMachine for GroupMachine {
         self.cx.take_effects()
     }
 
+    fn may_write(request: &Request) -> bool {
+        match request {
+            Request::Join(_)
+            | Request::Sync(_)
+            | Request::Leave(..)
+            | Request::Commit(..)
+            | Request::DeleteOffsets(_)
+            | Request::DeleteGroups(_)
+            | Request::TopicsDeleted(_) => true,
+            Request::Heartbeat(_)
+            | Request::Fetch(_)
+            | Request::List(..)
+            | Request::Describe(..)
+            | Request::Committed => false,
+        }
+    }
+
     fn tick(&mut self, now: Now) -> Effects<Answer> {
         self.cx.now = now;
         for timer in self.cx.timers.take_due(now.mono_ms) {

@@ -181,8 +181,8 @@ impl GroupService {
         &self,
         pending: Pending<Answer>,
     ) -> impl Future<Output = Result<Answer, Unavailable>> + Send + 'static {
-        let timeout = self.commit_timeout();
-        async move { tokio::time::timeout(timeout, pending).await.unwrap_or(Err(Unavailable::Busy)) }
+        let late = tokio::time::Instant::now() + self.commit_timeout();
+        async move { tokio::time::timeout_at(late, pending).await.unwrap_or(Err(Unavailable::Busy)) }
     }
 }
 

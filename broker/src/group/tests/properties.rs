@@ -23,6 +23,8 @@ use crate::coordinator::memory::MemoryLog;
 use crate::coordinator::{CoordinatorLog, StateMachine, Token};
 use crate::group::GroupService;
 use crate::group::calls::{Answer, FetchCall, JoinCall, Request};
+use crate::group::classic::Group;
+use crate::group::member::Member;
 use crate::group::settings::GroupSettings;
 use crate::group::state::GroupState;
 
@@ -86,6 +88,10 @@ enum Step {
     Pass {
         ms: u64,
     },
+    /// The members do what clients do until the group is stable.
+    Settle {
+        group: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -118,6 +124,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (group.clone(), topic.clone(), 0..100i64)
             .prop_map(|(group, topic, offset)| Step::Simple { group, topic, offset }),
         1 => group.clone().prop_map(|group| Step::Fetch { group }),
+        4 => group.clone().prop_map(|group| Step::Settle { group }),
         1 => (group.clone(), topic.clone()).prop_map(|(group, topic)| Step::DeleteOffsets { group, topic }),
         1 => group.prop_map(|group| Step::DeleteGroup { group }),
         1 => topic.prop_map(|topic| Step::TopicDeleted { topic }),
@@ -161,6 +168,7 @@ impl World {
     fn run(&mut self, step: &Step) {
         match step {
             Step::Pass { ms } => self.h.pass(*ms),
+            Step::Settle { group } => self.settle(GROUPS[*group]),
             Step::Commit { group, topic, offset, .. } | Step::Simple { group, topic, offset } => {
                 let token = self.ask(step);
                 let Answer::Commit(answer) = self.h.answer(token) else { panic!() };
@@ -182,6 +190,37 @@ impl World {
         let new: Vec<_> =
             parked.filter(|id| !self.ids.iter().any(|i| **i == ***id)).cloned().collect();
         self.ids.extend(new.iter().map(ToString::to_string));
+    }
+
+    fn settle(&mut self, name: &str) {
+        let members = |h: &Harness| -> Vec<Member> {
+            h.machine
+                .groups
+                .get(name)
+                .map_or_else(Vec::new, |g| g.members.values().cloned().collect())
+        };
+        while self.h.machine.groups.get(name).is_some_and(Group::is_initial) {
+            self.h.pass(DELAY_MS);
+        }
+        for member in members(&self.h) {
+            let group = &self.h.machine.groups[name];
+            if group.state() == GroupState::Preparing && member.join.is_none() {
+                let offers = member.protocols.iter().map(|p| protocol(&p.name, p.metadata.clone()));
+                let request = joining(&member.id)
+                    .with_group_id(super::harness::group(name))
+                    .with_group_instance_id(member.instance_id.as_deref().map(text))
+                    .with_protocols(offers.collect());
+                self.h.join(9, request);
+            }
+        }
+        for member in members(&self.h) {
+            let group = &self.h.machine.groups[name];
+            let request = syncing(&member.id, group.generation, &[(&member.id, b"a")])
+                .with_protocol_name(None)
+                .with_group_id(super::harness::group(name))
+                .with_group_instance_id(member.instance_id.as_deref().map(text));
+            self.h.ask(Request::Sync(request));
+        }
     }
 
     fn ask(&mut self, step: &Step) -> Token {
@@ -258,7 +297,7 @@ impl World {
             Step::TopicDeleted { topic } => {
                 Request::TopicsDeleted(vec![TOPICS[*topic].to_owned()].into())
             }
-            Step::Pass { .. } => unreachable!("time is not asked for"),
+            Step::Pass { .. } | Step::Settle { .. } => unreachable!("not one request"),
         }
     }
 }
