@@ -335,6 +335,7 @@ async fn leaders(
 
 async fn producer_id(cluster: &mut Cluster) -> Result<(i64, i16), ClientError> {
     let request = InitProducerIdRequest::default()
+        .with_transactional_id(None)
         .with_transaction_timeout_ms(i32::MAX)
         .with_producer_id((-1).into())
         .with_producer_epoch(-1);
