@@ -13,7 +13,6 @@ mod join;
 mod machine;
 mod member;
 mod offsets;
-mod parked;
 mod rebalance;
 pub mod records;
 mod service;
