@@ -284,3 +284,10 @@ pub const CLIENT_LINGER_MS: u64 = 20;
 /// Bytes of records of one coordinator shard that have not landed, at which it refuses what may
 /// write.
 pub const COORDINATOR_UNLANDED_BYTES: usize = 4 << 20;
+/// Bytes of memory that the live groups of one partition of `__consumer_offsets` may take beside
+/// their records.
+pub const GROUP_MEMORY_BYTES: u64 = 64 << 20;
+/// Protocols that one member may offer.
+pub const GROUP_PROTOCOLS: usize = 256;
+/// Offsets that one request may commit, fetch or delete.
+pub const OFFSETS_OF_A_REQUEST: usize = 100_000;

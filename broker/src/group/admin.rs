@@ -7,6 +7,7 @@ use kafka_protocol::messages::GroupId;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
+use odradek_common::limits;
 
 use super::calls::{Answer, str_bytes};
 use super::classic::Group;
@@ -38,8 +39,14 @@ impl GroupMachine {
     }
 
     pub(super) fn describe(&mut self, token: Token, version: i16, ids: &[GroupId]) {
+        let mut bytes = 0;
         let described = ids.iter().map(|id| match self.groups.get(id.as_str()) {
-            Some(group) => described(id, group),
+            Some(_) if bytes >= limits::COORDINATOR_WAITING_BYTES => too_much(id),
+            Some(group) => {
+                let described = described(id, group);
+                bytes += Answer::described_bytes(&described);
+                described
+            }
             None => not_found(id, version),
         });
         let described = described.collect();
@@ -80,6 +87,13 @@ fn described(id: &GroupId, group: &Group) -> DescribedGroup {
         .with_protocol_type(str_bytes(group.protocol_type.as_deref().unwrap_or("")))
         .with_protocol_data(str_bytes(protocol.unwrap_or("")))
         .with_members(group.members.values().map(|member| member.describe(protocol)).collect())
+}
+
+/// One answer holds only so much; the group is to be described by itself.
+fn too_much(id: &GroupId) -> DescribedGroup {
+    DescribedGroup::default()
+        .with_group_id(id.clone())
+        .with_error_code(ResponseError::CoordinatorNotAvailable.code())
 }
 
 fn not_found(id: &GroupId, version: i16) -> DescribedGroup {

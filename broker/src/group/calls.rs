@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
-use kafka_protocol::messages::describe_groups_response::DescribedGroup;
+use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
@@ -112,6 +112,9 @@ pub enum Answer {
     Committed(Vec<CommittedOffset>),
 }
 
+/// Bytes of an item of an answer, by and large.
+const ITEM: usize = 96;
+
 impl Answer {
     pub(super) fn join_error(member: &str, error: ResponseError) -> Self {
         let response = JoinGroupResponse::default()
@@ -127,7 +130,6 @@ impl Answer {
     /// Bytes that it holds while it waits, by and large.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        const ITEM: usize = 96;
         let held: usize = match self {
             Self::Join(join) => join.members.iter().map(|m| ITEM + m.metadata.len()).sum(),
             Self::Sync(sync) => sync.assignment.len(),
@@ -142,17 +144,20 @@ impl Answer {
                 delete.topics.iter().map(|t| ITEM + t.partitions.len() * 8).sum()
             }
             Self::List(groups) => groups.len() * ITEM,
-            Self::Describe(groups) => {
-                let members = groups.iter().flat_map(|g| &g.members);
-                let bytes =
-                    members.map(|m| 3 * ITEM + m.member_metadata.len() + m.member_assignment.len());
-                groups.len() * ITEM + bytes.sum::<usize>()
-            }
+            Self::Describe(groups) => groups.iter().map(Self::described_bytes).sum(),
             Self::DeleteGroups(groups) => groups.len() * ITEM,
             Self::Committed(offsets) => offsets.len() * ITEM,
             Self::Heartbeat(_) | Self::TopicsDeleted => 0,
         };
         ITEM + held
+    }
+
+    /// Bytes that one described group holds, by and large.
+    pub(super) fn described_bytes(group: &DescribedGroup) -> usize {
+        let member = |m: &DescribedGroupMember| {
+            3 * ITEM + m.member_metadata.len() + m.member_assignment.len()
+        };
+        ITEM + group.members.iter().map(member).sum::<usize>()
     }
 }
 

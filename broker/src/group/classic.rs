@@ -2,22 +2,19 @@
 //!
 //! The files beside this one hold what is done with it: `join` (JoinGroup), `statics` (static
 //! members that come back), `rebalance` (preparing and completing), `sync` (SyncGroup), `session`
-//! (heartbeats, time-outs, leaving).
+//! (heartbeats, time-outs, leaving), `parked` (requests that wait, and their answers).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
-use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
-use super::calls::{Answer, str_bytes};
 use super::context::{Context, delay_ms};
 use super::member::{Member, Protocol};
+use super::parked::dismiss;
 use super::records::{GroupRecord, TooLong};
 use super::state::GroupState;
 use super::subscription;
-use crate::coordinator::Token;
 
 /// How long the first rebalance of a group that was empty is still put off.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +24,11 @@ pub(super) struct InitialDelay {
     /// What may be added to it when more members come, ms.
     pub(super) left_ms: u64,
 }
+
+/// Bytes of memory that a group takes, by and large, its members aside.
+const GROUP_BYTES: usize = 768;
+/// Bytes of memory that an id takes that was given out.
+const PENDING_BYTES: usize = 384;
 
 /// See the module.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub(super) struct Group {
     pub(super) protocol_type: Option<Arc<str>>,
     pub(super) protocol: Option<Arc<str>>,
     pub(super) generation: i32,
-    leader: Option<Arc<str>>,
+    pub(super) leader: Option<Arc<str>>,
     pub(super) members: BTreeMap<Arc<str>, Member>,
     /// Static members: `group.instance.id` to member id.
     statics: BTreeMap<Arc<str>, Arc<str>>,
@@ -51,7 +53,7 @@ pub(super) struct Group {
     /// By protocol name, how many members support it.
     support: HashMap<Arc<str>, usize>,
     /// How many members have a JoinGroup waiting.
-    awaiting_join: usize,
+    pub(super) awaiting_join: usize,
     /// The topics that the members subscribe to, where that is known.
     subscribed: Option<BTreeSet<Arc<str>>>,
     /// A member has come since the initial delay began to run.
@@ -63,6 +65,7 @@ impl Group {
     /// A group that nobody has joined yet.
     pub(super) fn empty(id: Arc<str>, cx: &Context) -> Self {
         cx.gauges.group_entered(GroupState::Empty);
+        cx.gauges.occupied(GROUP_BYTES);
         Self {
             id,
             state: GroupState::Empty,
@@ -149,16 +152,8 @@ impl Group {
         self.state_since_ms = Some(cx.now.wall_ms);
     }
 
-    pub(super) fn leader(&self) -> Option<&Arc<str>> {
-        self.leader.as_ref()
-    }
-
     pub(super) fn is_leader(&self, member: &str) -> bool {
         self.leader.as_deref() == Some(member)
-    }
-
-    pub(super) fn awaiting_join(&self) -> usize {
-        self.awaiting_join
     }
 
     pub(super) fn have_all_joined(&self) -> bool {
@@ -254,7 +249,10 @@ impl Group {
         if let Some(instance_id) = &member.instance_id {
             self.statics.insert(Arc::clone(instance_id), Arc::clone(&member.id));
         }
-        self.pending.remove(&member.id);
+        if self.pending.remove(&member.id) {
+            cx.gauges.released(PENDING_BYTES);
+        }
+        cx.gauges.occupied(member.memory_bytes());
         self.leader.get_or_insert_with(|| Arc::clone(&member.id));
         self.count_support(&member.protocols, true);
         self.awaiting_join += usize::from(member.join.is_some());
@@ -275,6 +273,7 @@ impl Group {
             self.leader = self.members.keys().next().cloned();
         }
         cx.gauges.member_left();
+        cx.gauges.released(member.memory_bytes());
         Some(member)
     }
 
@@ -290,7 +289,16 @@ impl Group {
     /// Removes an id that was given out and not used.
     pub(super) fn remove_pending(&mut self, id: &Arc<str>, cx: &mut Context) {
         cx.cancel_session(&self.id, id);
-        self.pending.remove(id);
+        if self.pending.remove(id) {
+            cx.gauges.released(PENDING_BYTES);
+        }
+    }
+
+    /// Remembers an id that is given out.
+    pub(super) fn add_pending(&mut self, id: Arc<str>, cx: &Context) {
+        if self.pending.insert(id) {
+            cx.gauges.occupied(PENDING_BYTES);
+        }
     }
 
     /// Gives the place of a static member to its next incarnation, under a new id: with its
@@ -323,85 +331,14 @@ impl Group {
     }
 
     /// Takes over what a member's JoinGroup says.
-    pub(super) fn update(&mut self, id: &str, update: impl FnOnce(&mut Member)) {
+    pub(super) fn update(&mut self, id: &str, update: impl FnOnce(&mut Member), cx: &Context) {
         let Some(mut member) = self.members.remove(id) else { return };
         self.count_support(&member.protocols, false);
+        cx.gauges.released(member.memory_bytes());
         update(&mut member);
+        cx.gauges.occupied(member.memory_bytes());
         self.count_support(&member.protocols, true);
         self.members.insert(Arc::clone(&member.id), member);
-    }
-
-    /// Lets a member's JoinGroup wait. One that waited before is told to try again: its connection
-    /// would otherwise wait for an answer that nobody owes it any more.
-    pub(super) fn park_join(&mut self, id: &str, token: Token, cx: &mut Context) {
-        let Some(member) = self.members.get_mut(id) else { return };
-        match member.join.replace(token) {
-            Some(old) => cx.answer_join_error(old, id, ResponseError::RebalanceInProgress),
-            None => self.awaiting_join += 1,
-        }
-    }
-
-    /// Answers a member's JoinGroup that waits.
-    pub(super) fn answer_join(&mut self, id: &str, response: JoinGroupResponse, cx: &mut Context) {
-        let Some(member) = self.members.get_mut(id) else { return };
-        if let Some(token) = member.join.take() {
-            self.awaiting_join -= 1;
-            cx.answer(token, Answer::Join(Box::new(response)));
-        }
-    }
-
-    /// Lets a member's SyncGroup wait; as with [`Group::park_join`], the one before does not.
-    pub(super) fn park_sync(&mut self, id: &str, token: Token, cx: &mut Context) {
-        let Some(member) = self.members.get_mut(id) else { return };
-        if let Some(old) = member.sync.replace(token) {
-            cx.answer(old, Answer::sync_error(ResponseError::RebalanceInProgress));
-        }
-    }
-
-    /// Answers all SyncGroups that wait, with the assignment or an error; the members' sessions
-    /// begin anew, since they were excused from heartbeats while they waited.
-    pub(super) fn answer_syncs(&mut self, error: Option<ResponseError>, cx: &mut Context) {
-        let (protocol_type, protocol) = (self.protocol_type.clone(), self.protocol.clone());
-        for member in self.members.values_mut() {
-            let Some(token) = member.sync.take() else { continue };
-            let answer = match error {
-                Some(error) => Answer::sync_error(error),
-                None => Answer::Sync(sync_response(&protocol_type, &protocol, member)),
-            };
-            cx.answer(token, answer);
-            cx.schedule_session(&self.id, &member.id, delay_ms(member.session_timeout_ms));
-        }
-    }
-
-    /// What a member is told of its assignment.
-    pub(super) fn sync_response(&self, member: &Member) -> SyncGroupResponse {
-        sync_response(&self.protocol_type, &self.protocol, member)
-    }
-
-    /// What a member is told of this generation: the leader, who is in it.
-    pub(super) fn join_response(&self, member: &str) -> JoinGroupResponse {
-        let members = match self.is_leader(member) {
-            true => self.joined_members(),
-            false => Vec::new(),
-        };
-        JoinGroupResponse::default()
-            .with_member_id(str_bytes(member))
-            .with_generation_id(self.generation)
-            .with_protocol_type(self.protocol_type.as_deref().map(str_bytes))
-            .with_protocol_name(self.protocol.as_deref().map(str_bytes))
-            .with_leader(str_bytes(self.leader.as_deref().unwrap_or("")))
-            .with_members(members)
-    }
-
-    fn joined_members(&self) -> Vec<JoinGroupResponseMember> {
-        let protocol = self.protocol.as_deref().unwrap_or("");
-        let member = |member: &Member| {
-            JoinGroupResponseMember::default()
-                .with_member_id(str_bytes(&member.id))
-                .with_group_instance_id(member.instance_id.as_deref().map(str_bytes))
-                .with_metadata(member.metadata(protocol))
-        };
-        self.members.values().map(member).collect()
     }
 
     /// The next generation: of the members there are, or empty.
@@ -444,31 +381,18 @@ impl Group {
     /// The group is deleted.
     pub(super) fn forget(&self, cx: &Context) {
         cx.gauges.group_left(self.state);
+        cx.gauges.released(GROUP_BYTES);
     }
 }
 
-fn sync_response(
-    protocol_type: &Option<Arc<str>>,
-    protocol: &Option<Arc<str>>,
-    member: &Member,
-) -> SyncGroupResponse {
-    SyncGroupResponse::default()
-        .with_protocol_type(protocol_type.as_deref().map(str_bytes))
-        .with_protocol_name(protocol.as_deref().map(str_bytes))
-        .with_assignment(member.assignment.clone())
-}
-
-/// Tells a member that is taken out, under the id `called`, why its requests come to nothing.
-fn dismiss(member: &Member, called: &str, error: ResponseError, cx: &mut Context) {
-    if let Some(token) = member.join {
-        cx.answer_join_error(token, called, error);
-    }
-    if let Some(token) = member.sync {
-        cx.answer(token, Answer::sync_error(error));
-    }
-}
 #[cfg(test)]
 impl Group {
+    /// What the gauges count for it.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let members: usize = self.members.values().map(Member::memory_bytes).sum();
+        GROUP_BYTES + PENDING_BYTES * self.pending.len() + members
+    }
+
     /// What holds of a group's members at any time.
     pub(super) fn check(&self) {
         let awaiting = self.members.values().filter(|m| m.join.is_some()).count();

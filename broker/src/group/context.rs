@@ -77,6 +77,11 @@ impl Context {
         self.store.live_bytes() as u64 >= limits::COORDINATOR_LIVE_BYTES
     }
 
+    /// Whether the live groups take as much memory as they may; then there are no more members.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        self.gauges.memory_bytes() >= limits::GROUP_MEMORY_BYTES
+    }
+
     /// The session of a member begins anew.
     pub(super) fn schedule_session(
         &mut self,
@@ -104,7 +109,8 @@ impl Context {
     ) -> Result<(), TooLong> {
         let key = RecordKey::encode_group(id)?;
         let value = record.encode()?;
-        if value.len() > limits::GROUP_RECORD_BYTES {
+        let grows = self.store.group(id).is_none_or(|before| before.len() < value.len());
+        if value.len() > limits::GROUP_RECORD_BYTES || (grows && self.is_full()) {
             return Err(TooLong("the group"));
         }
         self.store.put_group(id, value.clone());

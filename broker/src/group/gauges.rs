@@ -10,6 +10,8 @@ pub struct ShardGauges {
     groups: [AtomicU64; GroupState::ALL.len()],
     members: AtomicU64,
     live_bytes: AtomicU64,
+    /// Memory of the live groups, by and large: what is not kept is not in `live_bytes`.
+    memory_bytes: AtomicU64,
     rebalances: AtomicU64,
 }
 
@@ -22,11 +24,25 @@ pub struct GroupCounts {
     pub members: u64,
     /// Bytes of live records.
     pub live_bytes: u64,
+    /// Bytes of memory that groups and members take beside their records.
+    pub memory_bytes: u64,
     /// Rebalances completed since the partitions were loaded.
     pub rebalances: u64,
 }
 
 impl ShardGauges {
+    pub(super) fn occupied(&self, bytes: usize) {
+        self.memory_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn released(&self, bytes: usize) {
+        self.memory_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
     pub(super) fn group_entered(&self, state: GroupState) {
         self.groups[state.index()].fetch_add(1, Ordering::Relaxed);
     }
@@ -55,7 +71,7 @@ impl ShardGauges {
     pub(super) fn reset(&self) {
         self.groups
             .iter()
-            .chain([&self.members])
+            .chain([&self.members, &self.memory_bytes])
             .for_each(|count| count.store(0, Ordering::Relaxed));
     }
 
@@ -66,6 +82,7 @@ impl ShardGauges {
         }
         sum.members += self.members.load(Ordering::Relaxed);
         sum.live_bytes += self.live_bytes.load(Ordering::Relaxed);
+        sum.memory_bytes += self.memory_bytes();
         sum.rebalances += self.rebalances.load(Ordering::Relaxed);
     }
 }

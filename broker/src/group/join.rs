@@ -54,6 +54,10 @@ impl Group {
     pub(super) fn join(&mut self, join: &Join<'_>, cx: &mut Context) {
         let request = &join.call.request;
         let is_new = request.member_id.is_empty();
+        if cx.is_out_of_memory() && !self.members.contains_key(join.member_id()) {
+            let error = ResponseError::CoordinatorNotAvailable;
+            return cx.answer_join_error(join.token, join.member_id(), error);
+        }
         if !self.has_room_for(&request.member_id, cx) {
             return self.turn_away(join, cx);
         }
@@ -81,7 +85,7 @@ impl Group {
             GroupState::Empty => true,
             GroupState::Preparing => {
                 self.members.get(member).is_some_and(|m| m.join.is_some())
-                    || self.awaiting_join() < max
+                    || self.awaiting_join < max
             }
             GroupState::Completing | GroupState::Stable => {
                 self.members.contains_key(member) || self.members.len() < max
@@ -108,7 +112,7 @@ impl Group {
         tracing::debug!(group = %self.id, member = %id, "a new member is given its id");
         cx.schedule_session(&self.id, &id, delay_ms(join.call.request.session_timeout_ms));
         let answer = Answer::join_error(&id, ResponseError::MemberIdRequired);
-        self.pending.insert(id);
+        self.add_pending(id, cx);
         // It promises nothing: after a crash the id is unknown, and the client starts over.
         cx.answer_now(join.token, answer);
     }
@@ -156,7 +160,7 @@ impl Group {
                 return cx.answer_join_error(join.token, join.member_id(), error);
             }
         };
-        self.update(join.member_id(), |member| member.update(&join.call.request));
+        self.update(join.member_id(), |member| member.update(&join.call.request), cx);
         self.park_join(join.member_id(), join.token, cx);
         self.rebalance_or_complete(&join.reason(reason), cx);
     }

@@ -53,7 +53,7 @@ impl GroupMachine {
         let is_new = !self.groups.contains_key(name);
         if is_new && (!join.member_id().is_empty() || self.cx.is_full()) {
             let error = match join.member_id() {
-                "" => ResponseError::GroupMaxSizeReached,
+                "" => ResponseError::CoordinatorNotAvailable,
                 _ => ResponseError::UnknownMemberId,
             };
             return self.cx.answer_join_error(token, join.member_id(), error);

@@ -95,6 +95,14 @@ impl Member {
         self.session_timeout_ms = request.session_timeout_ms;
     }
 
+    /// Bytes of memory that it takes, by and large, its assignment aside.
+    pub(super) fn memory_bytes(&self) -> usize {
+        const MEMBER: usize = 512;
+        const PROTOCOL: usize = 128;
+        let protocol = |p: &Protocol| PROTOCOL + p.name.len() + p.metadata.len();
+        MEMBER + 2 * self.id.len() + self.protocols.iter().map(protocol).sum::<usize>()
+    }
+
     /// Its subscription under `protocol`, empty if it does not support it.
     pub(super) fn metadata(&self, protocol: &str) -> Bytes {
         let found = self.protocols.iter().find(|p| &*p.name == protocol);

@@ -13,6 +13,7 @@ mod join;
 mod machine;
 mod member;
 mod offsets;
+mod parked;
 mod rebalance;
 pub mod records;
 mod service;

@@ -265,7 +265,7 @@ impl GroupMachine {
             if let Err(error) = self.cx.delete_offset(id, topic, *partition) {
                 tracing::error!(group = %id, %error, "an offset cannot be deleted");
             }
-            let has_record = self.cx.store.has_group(id);
+            let has_record = self.cx.store.group(id).is_some();
             if has_record || self.cx.store.offsets(id).next().is_some() {
                 continue;
             }

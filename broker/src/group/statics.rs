@@ -22,9 +22,9 @@ impl Group {
         cx: &mut Context,
     ) {
         tracing::info!(group = %self.id, %old, %new, "a static member has come back");
-        let old_leader = self.leader().cloned();
+        let old_leader = self.leader.clone();
         self.replace_static(old, new, cx);
-        self.update(new, |member| member.update(&join.call.request));
+        self.update(new, |member| member.update(&join.call.request), cx);
         let timeout_ms = join.call.request.session_timeout_ms;
         cx.schedule_session(&self.id, new, delay_ms(timeout_ms));
         match self.state() {

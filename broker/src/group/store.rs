@@ -84,9 +84,9 @@ impl Store {
         self.offsets.keys()
     }
 
-    /// Whether the group has a record of its own.
-    pub fn has_group(&self, group: &str) -> bool {
-        self.groups.contains_key(group)
+    /// The record of a group, if it has one of its own.
+    pub fn group(&self, group: &str) -> Option<&Bytes> {
+        self.groups.get(group)
     }
 
     /// All offsets of a group: topic, partition, offset.

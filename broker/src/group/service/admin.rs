@@ -1,6 +1,6 @@
 //! ListGroups, DescribeGroups, DeleteGroups: of groups in many shards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::FutureExt;
 use futures::future::join_all;
@@ -63,7 +63,7 @@ impl GroupService {
         answer.boxed()
     }
 
-    /// DescribeGroups, versions 0 to 6, in the order of the request.
+    /// DescribeGroups, versions 0 to 6, each group once, in the order of the request.
     pub async fn describe(
         &self,
         version: i16,
@@ -97,7 +97,7 @@ impl GroupService {
         answer.boxed()
     }
 
-    /// DeleteGroups, versions 0 to 2, in the order of the request.
+    /// DeleteGroups, versions 0 to 2, each group once, in the order of the request.
     pub async fn delete_groups(
         &self,
         request: DeleteGroupsRequest,
@@ -128,7 +128,13 @@ impl GroupService {
 
     fn places(&self, groups: Vec<GroupId>) -> Places {
         let mut places = Places::new();
+        let mut seen = HashSet::new();
         for (at, group) in groups.into_iter().enumerate() {
+            // A group that is named twice is answered once: a short request may not multiply a
+            // large group.
+            if !seen.insert(group.clone()) {
+                continue;
+            }
             let (order, groups) = places.entry(self.partition_for(&group)).or_default();
             order.push(at);
             groups.push(group);

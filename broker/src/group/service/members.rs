@@ -10,6 +10,8 @@ use kafka_protocol::messages::{
     LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
 };
 
+use odradek_common::limits;
+
 use super::{Deferred, GroupService, answered, fit, fits};
 use crate::group::calls::{Answer, JoinCall, Request};
 use crate::group::join::for_version;
@@ -71,6 +73,13 @@ impl GroupService {
             settings.session_timeout_min.as_millis()..=settings.session_timeout_max.as_millis();
         if !allowed.contains(&timeout_ms) {
             return Err(ResponseError::InvalidSessionTimeout);
+        }
+        let metadata: usize =
+            request.protocols.iter().map(|protocol| protocol.metadata.len()).sum();
+        if request.protocols.len() > limits::GROUP_PROTOCOLS
+            || metadata > limits::GROUP_RECORD_BYTES
+        {
+            return Err(ResponseError::InvalidRequest);
         }
         let instance_id = request.group_instance_id.as_deref().unwrap_or("");
         let names = [&**request.group_id, &request.member_id, &request.protocol_type, client_host];

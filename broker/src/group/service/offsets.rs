@@ -3,6 +3,8 @@
 //! Whether a topic exists and who may see it is for the caller to check, as in Kafka: the
 //! coordinator takes and gives offsets by name.
 
+use std::collections::HashSet;
+
 use futures::FutureExt;
 use futures::future::join_all;
 use kafka_protocol::ResponseError;
@@ -49,7 +51,8 @@ impl GroupService {
             OffsetCommitResponse::default().with_topics(topics.collect())
         };
         let names = request.topics.iter().map(|topic| &**topic.name);
-        if !fit(names.chain([&**request.group_id])) {
+        let partitions: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+        if partitions > limits::OFFSETS_OF_A_REQUEST || !fit(names.chain([&**request.group_id])) {
             return std::future::ready(refused(ResponseError::InvalidRequest)).boxed();
         }
         let group = request.group_id.clone();
@@ -70,12 +73,24 @@ impl GroupService {
         request: OffsetFetchRequest,
     ) -> Deferred<OffsetFetchResponse> {
         let calls = fetch_calls(version, request);
-        if calls.len() > limits::GROUPS_OF_A_REQUEST {
-            return std::future::ready(OffsetFetchResponse::default()).boxed();
+        let asked = calls.iter().flat_map(|call| call.topics.iter().flatten());
+        let partitions: usize = asked.map(|(_, partitions)| partitions.len()).sum();
+        if calls.len() > limits::GROUPS_OF_A_REQUEST || partitions > limits::OFFSETS_OF_A_REQUEST {
+            let mut refused = OffsetFetchResponse::default();
+            if (2..MANY_GROUPS).contains(&version) {
+                refused.error_code = ResponseError::InvalidRequest.code();
+            }
+            return std::future::ready(refused).boxed();
         }
+        let mut seen = HashSet::new();
         let mut answers = Vec::with_capacity(calls.len());
         for call in calls {
             let (group, topics) = (call.group.clone(), call.topics.clone());
+            // A group that is named twice is answered once: a short request may not multiply all
+            // the offsets of a large group.
+            if !seen.insert(group.clone()) {
+                continue;
+            }
             let pending = self.call(&group, Request::Fetch(call)).await;
             let outcome = self.in_time(pending);
             answers.push(async move {
@@ -105,6 +120,10 @@ impl GroupService {
             |error: ResponseError| OffsetDeleteResponse::default().with_error_code(error.code());
         if request.group_id.is_empty() {
             return std::future::ready(refused(ResponseError::InvalidGroupId)).boxed();
+        }
+        let partitions: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+        if partitions > limits::OFFSETS_OF_A_REQUEST {
+            return std::future::ready(refused(ResponseError::InvalidRequest)).boxed();
         }
         let group = request.group_id.clone();
         let pending = self.call(&group, Request::DeleteOffsets(request)).await;

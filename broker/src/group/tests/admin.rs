@@ -2,6 +2,7 @@
 
 use kafka_protocol::ResponseError as E;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
+use odradek_common::limits;
 
 use super::harness::*;
 use crate::coordinator::When;
@@ -128,4 +129,26 @@ fn a_group_with_an_id_given_out_can_be_deleted() {
     let token = h.join(9, joining(&id));
     assert_eq!(h.join_error(token), E::UnknownMemberId.code());
     h.pass(SESSION_MS * 2);
+}
+
+#[test]
+fn one_answer_describes_only_so_much() {
+    let mut h = Harness::default();
+    let count = limits::COORDINATOR_WAITING_BYTES / limits::GROUP_RECORD_BYTES + 2;
+    let ids: Vec<_> = (0..count).map(|i| group(&format!("g{i}"))).collect();
+    for id in &ids {
+        let metadata = vec![0; limits::GROUP_RECORD_BYTES - 1_000].into();
+        let request = joining("").with_protocols(vec![protocol("range", metadata)]);
+        let token = h.join(3, request.with_group_id(id.clone()).with_session_timeout_ms(1_000_000));
+        h.pass(DELAY_MS);
+        let joined = h.joined(token);
+        let sync = syncing(&joined.member_id, 1, &[]).with_group_id(id.clone());
+        let token = h.ask(Request::Sync(sync));
+        assert_eq!(h.synced(token).error_code, 0);
+    }
+    let token = h.ask(Request::Describe(6, ids));
+    let Answer::Describe(groups) = h.answer(token) else { panic!() };
+    let codes: Vec<_> = groups.iter().map(|g| g.error_code).collect();
+    assert_eq!(codes[0], 0);
+    assert_eq!(codes[count - 1], E::CoordinatorNotAvailable.code());
 }

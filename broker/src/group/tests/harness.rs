@@ -149,6 +149,7 @@ impl Harness {
             group.check();
             counts.groups[group.state().index()] += 1;
             counts.members += group.members.len() as u64;
+            counts.memory_bytes += group.memory_bytes() as u64;
             self.check_kept(id);
             self.check_timers(id);
         }
@@ -158,7 +159,9 @@ impl Harness {
         assert_eq!(kept, self.machine.groups.keys().collect(), "the groups are those kept");
         let mut counted = GroupCounts::default();
         self.gauges.add_to(&mut counted);
-        assert_eq!((counted.groups, counted.members), (counts.groups, counts.members));
+        counts.live_bytes = store.live_bytes() as u64;
+        counts.rebalances = counted.rebalances;
+        assert_eq!(counted, counts);
     }
 
     fn check_kept(&self, id: &Arc<str>) {

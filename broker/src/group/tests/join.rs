@@ -302,3 +302,22 @@ fn an_id_given_out_is_not_for_static_members() {
     let token = h.join(9, joining_as("i", &id));
     assert_eq!(h.join_error(token), E::UnknownServerError.code());
 }
+
+#[test]
+fn the_memory_of_members_has_a_limit() {
+    let mut h = Harness::default();
+    let large = || {
+        let metadata = vec![0; limits::GROUP_RECORD_BYTES].into();
+        joining("").with_protocols(vec![protocol("range", metadata)])
+    };
+    let room = limits::GROUP_MEMORY_BYTES / limits::GROUP_RECORD_BYTES as u64;
+    let tokens: Vec<_> = (0..room).map(|_| h.join(3, large())).collect();
+    assert!(tokens.iter().all(|token| h.is_open(*token)));
+    let refused = h.join(3, joining(""));
+    assert_eq!(h.join_error(refused), E::CoordinatorNotAvailable.code());
+    h.pass(10 * DELAY_MS);
+    h.pass(SESSION_MS + REBALANCE_MS);
+    assert_eq!(h.state(GROUP), GroupState::Empty);
+    let token = h.join(3, joining(""));
+    assert!(h.is_open(token), "there is room again");
+}

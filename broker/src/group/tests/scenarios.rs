@@ -20,7 +20,7 @@ fn rejoin(h: &mut Harness, ids: &[String], generation: i32) -> i32 {
 }
 
 fn leader_first(h: &Harness, mut ids: Vec<String>) -> Vec<String> {
-    let leader = h.machine.groups[GROUP].leader().unwrap().to_string();
+    let leader = h.machine.groups[GROUP].leader.as_ref().unwrap().to_string();
     ids.sort_by_key(|id| *id != leader);
     ids
 }

@@ -15,6 +15,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::Encodable;
 use odradek_common::clock::ManualClock;
+use odradek_common::limits;
 use odradek_common::random::SeededRandom;
 
 use super::harness::*;
@@ -246,6 +247,19 @@ async fn what_is_wrong_with_a_request_is_told_at_once() {
     commit.group_id = group(&long);
     let commit = service.commit(9, commit).await.await;
     assert_eq!(commit.topics[0].partitions[0].error_code, invalid);
+    let mut many = committing("", -1, 5);
+    let partition = many.topics[0].partitions[0].clone();
+    many.topics[0].partitions = vec![partition; limits::OFFSETS_OF_A_REQUEST + 1];
+    let commit = service.commit(9, many).await.await;
+    assert_eq!(commit.topics[0].partitions[0].error_code, invalid);
+    let mut many = fetching(&[GROUP]);
+    many.groups[0].topics.as_mut().unwrap()[0].partition_indexes =
+        vec![0; limits::OFFSETS_OF_A_REQUEST + 1];
+    let fetch = service.fetch(9, many).await.await;
+    assert_eq!(fetch.groups.len(), 0);
+    encodes(&fetch, 9);
+    let names = (0..=limits::GROUP_PROTOCOLS).map(|i| protocol(&i.to_string(), subscription(&[])));
+    assert_eq!(join(joining("").with_protocols(names.collect())).await, invalid);
     // The empty group id is Kafka's for clients without one: they may commit and fetch.
     let commit = service.commit(9, committing("", -1, 5).with_group_id(group(""))).await.await;
     assert_eq!(commit.topics[0].partitions[0].error_code, 0);
@@ -356,6 +370,10 @@ async fn groups_of_many_partitions_are_asked_for_at_once() {
     let described = service.describe(6, request).await.await;
     let order: Vec<_> = described.groups.iter().map(|g| g.group_id.clone()).collect();
     assert_eq!(order, all);
+    let twice = vec![group("group-1"), group("group-2"), group("group-1")];
+    let request = DescribeGroupsRequest::default().with_groups(twice);
+    assert_eq!(service.describe(6, request).await.await.groups.len(), 2, "each once");
+    assert_eq!(service.fetch(9, fetching(&["group-1", "group-1"])).await.await.groups.len(), 1);
     assert_eq!(service.committed_offsets().await.len(), 20);
     let list = ListGroupsRequest::default().with_states_filter(vec![text("EMPTY")]);
     assert_eq!(service.list(5, list).await.await.groups.len(), 20);
