@@ -73,6 +73,12 @@ impl Minio {
         within(READY_LIMIT, "MinIO serves", serves).await
     }
 
+    /// The process id, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// Ends it as a crash would; what it holds stays.
     pub async fn kill(&mut self) -> Result<()> {
         self.process.kill().await
