@@ -1,6 +1,8 @@
 //! What a test may count and break in a [`super::SimFiles`].
 
+use std::fmt;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 /// A kind of operation on the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +67,15 @@ pub(super) enum Verdict {
     Fail(ErrorKind),
 }
 
+/// Which syncs, by their kind and by the file or directory, are lies.
+pub(super) struct Lies(pub(super) Box<dyn Fn(Op, &Path) -> bool + Send>);
+
+impl fmt::Debug for Lies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lies")
+    }
+}
+
 /// Counters and planned failures. Ordinals count from 1.
 #[derive(Debug, Default)]
 pub(super) struct Control {
@@ -74,6 +85,7 @@ pub(super) struct Control {
     halt_at_step: Option<u64>,
     halted: bool,
     lie_at_sync: Option<u64>,
+    lies: Option<Lies>,
     fail_once: Vec<(Op, u64, ErrorKind)>,
     fail_always: Vec<(Op, ErrorKind)>,
 }
@@ -95,8 +107,16 @@ impl Control {
         self.halt_at_step = Some(self.steps + steps);
     }
 
+    pub(super) fn is_halted(&self) -> bool {
+        self.halted || self.halt_at_step.is_some_and(|at| self.steps >= at)
+    }
+
     pub(super) fn lie_at(&mut self, nth_sync: u64) {
         self.lie_at_sync = Some(self.syncs + nth_sync);
+    }
+
+    pub(super) fn lie_where(&mut self, lies: Lies) {
+        self.lies = Some(lies);
     }
 
     pub(super) fn fail_once(&mut self, op: Op, nth: u64, kind: ErrorKind) {
@@ -111,6 +131,7 @@ impl Control {
         self.fail_once.clear();
         self.fail_always.clear();
         self.lie_at_sync = None;
+        self.lies = None;
         self.halt_at_step = None;
         self.halted = false;
     }
@@ -134,6 +155,13 @@ impl Control {
         let always = self.fail_always.iter().find(|(o, _)| *o == op);
         let kind = once.map(|(_, _, kind)| *kind).or(always.map(|(_, kind)| *kind));
         Ok(kind.map_or(Verdict::Do, Verdict::Fail))
+    }
+
+    /// As [`Control::enter`], for a sync of the file or directory `path`.
+    pub(super) fn enter_sync(&mut self, op: Op, path: &Path) -> io::Result<Verdict> {
+        let verdict = self.enter(op)?;
+        let lies = self.lies.as_ref().is_some_and(|lies| lies.0(op, path));
+        Ok(if lies { Verdict::Lie } else { verdict })
     }
 
     /// As [`Control::enter`], for an operation that has no effect when it fails.

@@ -19,7 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use self::bytes::Change;
 pub use self::control::Op;
-use self::control::{Control, Verdict};
+use self::control::{Control, Lies, Verdict};
 use self::names::{DirNode, FileNode, Node, PowerCut, SharedDir, SharedFile};
 use super::{DirEntry, File, Files, OpenMode};
 use crate::clock::{ManualClock, SharedClock};
@@ -98,6 +98,19 @@ impl SimFiles {
     /// answer that it is done.
     pub fn lie_at_sync(&self, nth: u64) {
         self.0.lock().control.lie_at(nth);
+    }
+
+    /// True once a halt has come: nothing changes any more.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.0.lock().control.is_halted()
+    }
+
+    /// Makes every sync from now on for which `lies` says so, by its kind ([`Op::Sync`] or
+    /// [`Op::SyncDir`]) and by what is synced, do nothing and answer that it is done. A file goes
+    /// by the name that it was opened by or renamed to last.
+    pub fn lie_where(&self, lies: impl Fn(Op, &Path) -> bool + Send + 'static) {
+        self.0.lock().control.lie_where(Lies(Box::new(lies)));
     }
 
     /// Makes the `nth` operation of this kind from now (1 is the next) fail. A write that fails
@@ -196,13 +209,15 @@ impl Files for SimFiles {
             Some(Node::Dir(_)) => Err(ErrorKind::IsADirectory.into()),
             Some(Node::File(file)) => {
                 state.control.enter_whole(Op::Open)?;
+                file.lock().path = path.to_owned();
                 Ok(self.handle(&mut state, file, mode != OpenMode::Read))
             }
             None if mode == OpenMode::Read => Err(ErrorKind::NotFound.into()),
             None => {
                 state.control.enter_whole(Op::Create)?;
                 let modified_ms = state.clock.now_ms();
-                let file = Arc::new(Mutex::new(FileNode { modified_ms, ..FileNode::default() }));
+                let node = FileNode { modified_ms, path: path.to_owned(), ..FileNode::default() };
+                let file = Arc::new(Mutex::new(node));
                 let (dir, name, _) = state.slot(path)?;
                 state.set(&dir, &name, Some(Node::File(file.clone())));
                 Ok(self.handle(&mut state, file, true))
@@ -215,7 +230,8 @@ impl Files for SimFiles {
         state.control.enter_whole(Op::Rename)?;
         let (from_dir, from_name, _) = state.slot(from)?;
         let (to_dir, to_name, there) = state.slot(to)?;
-        let file = Node::File(state.file(from)?);
+        let renamed = state.file(from)?;
+        let file = Node::File(renamed.clone());
         match there {
             Some(Node::Dir(_)) => return Err(ErrorKind::IsADirectory.into()),
             Some(there) if there.same_file(&file) => return Ok(()),
@@ -224,6 +240,7 @@ impl Files for SimFiles {
         let op = state.op();
         to_dir.lock().set(op, &to_name, Some(file));
         from_dir.lock().moved_away(op, &from_name, to_dir.clone());
+        renamed.lock().path = to.to_owned();
         Ok(())
     }
 
@@ -275,8 +292,10 @@ impl Files for SimFiles {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         let dir = state.dir(path)?;
-        if state.control.enter_whole(Op::SyncDir)? == Verdict::Do {
-            names::sync(&dir);
+        match state.control.enter_sync(Op::SyncDir, path)? {
+            Verdict::Do => names::sync(&dir),
+            Verdict::Lie => {}
+            Verdict::Fail(kind) => return Err(kind.into()),
         }
         Ok(())
     }
@@ -381,11 +400,12 @@ impl File for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.files.0.lock();
-        match state.control.enter(Op::Sync)? {
-            Verdict::Do => self.file.lock().bytes.sync(),
+        let mut file = self.file.lock();
+        match state.control.enter_sync(Op::Sync, &file.path)? {
+            Verdict::Do => file.bytes.sync(),
             Verdict::Lie => {}
             Verdict::Fail(kind) => {
-                self.file.lock().bytes.sync_failed();
+                file.bytes.sync_failed();
                 return Err(kind.into());
             }
         }

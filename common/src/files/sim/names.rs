@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -14,6 +15,8 @@ use crate::random::Random;
 pub(super) struct FileNode {
     pub(super) bytes: FileBytes,
     pub(super) modified_ms: i64,
+    /// The name that it was opened by or renamed to last.
+    pub(super) path: PathBuf,
     /// The handle that holds the lock.
     pub(super) locked_by: Option<u64>,
 }
@@ -215,8 +218,8 @@ impl<'a> PowerCut<'a> {
         }
         let old = file.lock();
         let bytes = FileBytes::from_disk(old.bytes.after_power_cut(self.random));
-        let new =
-            Arc::new(Mutex::new(FileNode { bytes, modified_ms: old.modified_ms, locked_by: None }));
+        let new = FileNode { bytes, modified_ms: old.modified_ms, ..FileNode::default() };
+        let new = Arc::new(Mutex::new(new));
         self.files.insert(key, new.clone());
         new
     }

@@ -260,3 +260,32 @@ proptest! {
         prop_assert_eq!(tree(&after, "/"), tree(&again, "/"));
     }
 }
+
+#[test]
+fn syncs_are_lies_by_what_they_sync() {
+    let files = SimFiles::new();
+    files.lie_where(|op, path| op == Op::Sync && path.ends_with("b"));
+    write_synced(&files, "/a", b"x");
+    let renamed = files.open(Path::new("/a"), OpenMode::ReadWrite).unwrap();
+    write_synced(&files, "/c", b"z");
+    rename(&files, "/a", "/b");
+    renamed.write_all_at(b"y", 0).unwrap();
+    renamed.sync().unwrap();
+    sync_dir(&files, "/");
+    assert_eq!(outcomes(&files), set(&["/b=x /c=z", "/b=y /c=z"]));
+    files.heal();
+    renamed.sync().unwrap();
+    assert_eq!(outcomes(&files), set(&["/b=y /c=z"]));
+}
+
+#[test]
+fn a_halt_shows() {
+    let files = SimFiles::new();
+    files.halt_after(1);
+    assert!(!files.is_halted());
+    files.create_dir(Path::new("/d")).unwrap();
+    assert!(files.is_halted());
+    files.create_dir(Path::new("/e")).unwrap_err();
+    files.heal();
+    assert!(!files.is_halted());
+}
