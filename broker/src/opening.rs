@@ -1,11 +1,12 @@
 //! Opening the store and finding out whose it is: proved first, then formed or joined. A bucket of
 //! another cluster, or of this one after its data directory was lost, is refused (law 2.7).
 
+use object_store::path::Path;
 use odradek_common::ids::ClusterId;
 use odradek_metadata::{Command, Form, Metadata, ProposeError};
 use odradek_storage::check_store::{self, Form as CheckForm};
 use odradek_storage::formation::{self, Formation, FormationError, Marker};
-use odradek_storage::store::{self, Store, StoreSettings};
+use odradek_storage::store::{self, RetryOptions, Store, StoreSettings};
 use tracing::info;
 
 use crate::directory::DataDirectory;
@@ -101,11 +102,16 @@ pub async fn open(
     Ok(Opened { store, cluster })
 }
 
-/// The store that the settings name, unproved.
+/// The store that the world brings or the settings name, unproved.
 ///
 /// # Errors
 /// The URL or its settings.
 pub async fn connect(settings: &Settings, world: &World) -> Result<Store, store::OpenError> {
+    let url = settings.storage_url.as_str();
+    if let Some(store) = &world.store {
+        let (random, retries) = (world.random.clone(), RetryOptions::default());
+        return Ok(Store::over(store.clone(), Path::default(), url.to_owned(), retries, random));
+    }
     let given = &settings.storage;
     let options = StoreSettings {
         endpoint: given.endpoint.clone(),
@@ -116,7 +122,6 @@ pub async fn connect(settings: &Settings, world: &World) -> Result<Store, store:
         virtual_hosted_style: given.virtual_hosted_style.then_some(true),
         ..StoreSettings::default()
     };
-    let url = settings.storage_url.as_str();
     store::open(url, &options, world.files.clone(), world.random.clone()).await
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use object_store::ObjectStore;
 use odradek_common::clock::SharedClock;
 use odradek_common::files::SharedFiles;
 use odradek_common::ids::{BrokerId, ChainId};
@@ -49,6 +50,8 @@ pub struct World {
     pub random: SharedRandom,
     /// File system.
     pub files: SharedFiles,
+    /// An object store in place of the one that `storage.url` names.
+    pub store: Option<Arc<dyn ObjectStore>>,
 }
 
 /// Why a broker could not start.

@@ -34,6 +34,7 @@ impl World {
             clock: Arc::new(SystemClock),
             random: Arc::new(SeededRandom::from_os()),
             files: Arc::new(RealFiles),
+            store: None,
         }
     }
 }
