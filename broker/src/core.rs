@@ -9,6 +9,7 @@ use kafka_protocol::ResponseError;
 use odradek_common::clock::SharedClock;
 use odradek_common::ids::{ChainId, ClusterId, LeaderEpoch, TopicId, TopicPartition};
 use odradek_common::limits::FETCH_WAIT_MAX_MS;
+use odradek_common::phases::Phases;
 use odradek_common::random::SharedRandom;
 use odradek_metadata::{Command, Image, Incarnation, Metadata, Outcome, ProposeError};
 use odradek_storage::attempt::Attempt;
@@ -98,6 +99,8 @@ pub struct Core {
     pub clock: SharedClock,
     /// Randomness.
     pub random: SharedRandom,
+    /// Where the steps towards durability are noted.
+    pub phases: Phases,
     /// Bytes of requests in memory.
     pub request_bytes: RequestBudget,
     /// Bytes of answers on their way out.
@@ -214,6 +217,7 @@ impl Core {
             wal_of: &|registration| self.wals.of(registration),
             attempt: &|mark| self.attempt(mark),
             to: self.me,
+            phases: &self.phases,
         };
         takeover.all().await
     }

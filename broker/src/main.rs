@@ -4,9 +4,12 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use odradek_broker::cli::{self, CheckStoreArgs, Cli, Command, ConfigArgs, GivenSettings};
+use odradek_broker::cli::{
+    self, CheckStoreArgs, Cli, Command, ConfigArgs, GivenSettings, StartArgs,
+};
 use odradek_broker::process::World;
 use odradek_broker::{client, opening, run, telemetry};
+use odradek_common::phases::Phases;
 use odradek_storage::check_store::{self, Form};
 
 /// The exit code of a command whose words or settings are wrong.
@@ -25,7 +28,7 @@ fn main() -> ExitCode {
 
 async fn command(cli: &Cli) -> ExitCode {
     match cli.asked() {
-        Command::Start(_) => start(&cli.given).await,
+        Command::Start(args) => start(&cli.given, &args).await,
         Command::Config(args) => config(&cli.given, &args),
         Command::CheckStore(args) => check(&cli.given, &args).await,
         Command::Topic(command) => done(client::topic(command).await),
@@ -38,7 +41,7 @@ async fn command(cli: &Cli) -> ExitCode {
     }
 }
 
-async fn start(given: &GivenSettings) -> ExitCode {
+async fn start(given: &GivenSettings, args: &StartArgs) -> ExitCode {
     let (settings, warnings) = match given.load() {
         Ok(loaded) => loaded,
         Err(error) => return fail(USAGE, &error),
@@ -46,7 +49,14 @@ async fn start(given: &GivenSettings) -> ExitCode {
     if let Err(error) = telemetry::init(&settings.log_output) {
         return fail(USAGE, &error);
     }
-    done(run::broker(settings, warnings).await)
+    let mut world = World::of_machine();
+    if let Some(path) = &args.phase_board {
+        world.phases = match Phases::on_board(&*world.files, path) {
+            Ok(phases) => phases,
+            Err(error) => return fail(USAGE, &format!("{}: {error}", path.display())),
+        };
+    }
+    done(run::broker(settings, warnings, world).await)
 }
 
 fn config(given: &GivenSettings, args: &ConfigArgs) -> ExitCode {

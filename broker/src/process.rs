@@ -11,6 +11,7 @@ use odradek_common::clock::SharedClock;
 use odradek_common::files::SharedFiles;
 use odradek_common::ids::{BrokerId, ChainId};
 use odradek_common::limits::{ANSWER_BYTES, CATALOG_CACHE_BYTES, REQUEST_BYTES};
+use odradek_common::phases::Phases;
 use odradek_common::random::SharedRandom;
 use odradek_metadata::{Incarnation, Metadata};
 use odradek_storage::catalog::Catalog;
@@ -50,6 +51,8 @@ pub struct World {
     pub random: SharedRandom,
     /// File system.
     pub files: SharedFiles,
+    /// Where the steps towards durability are noted; nowhere, unless a test wants it.
+    pub phases: Phases,
     /// An object store in place of the one that `storage.url` names.
     pub store: Option<Arc<dyn ObjectStore>>,
 }
@@ -242,6 +245,7 @@ async fn start_metadata(
         directory: directory.path.join("raft"),
         files: world.files.clone(),
         snapshot_entries: settings.metadata.snapshot_entries,
+        phases: world.phases.clone(),
     };
     let (service, metadata) = Metadata::start(options).await?;
     let stop = stop.clone();
@@ -325,6 +329,7 @@ impl Parts {
             metadata,
             clock: world.clock,
             random: world.random,
+            phases: world.phases,
         };
         (Arc::new(core), chain)
     }
@@ -355,7 +360,8 @@ fn spawn_background(
         core.catalog.clone(),
         core.wals.clone(),
         core.settings().background.collect_grace,
-    );
+    )
+    .with_phases(core.phases.clone());
     spawn(vital, stop, "the follower of the metadata", background::ownership::run(core.clone()));
     let given = core.settings();
     spawn(vital, stop, "altered settings", background::settings::run(core.clone(), given));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use odradek_common::clock::SystemClock;
 use odradek_common::files::RealFiles;
+use odradek_common::phases::Phases;
 use odradek_common::random::SeededRandom;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -34,6 +35,7 @@ impl World {
             clock: Arc::new(SystemClock),
             random: Arc::new(SeededRandom::from_os()),
             files: Arc::new(RealFiles),
+            phases: Phases::none(),
             store: None,
         }
     }
@@ -43,7 +45,11 @@ impl World {
 ///
 /// # Errors
 /// It did not start, or a part of it failed.
-pub async fn broker(settings: Settings, warnings: Vec<Warning>) -> Result<(), RunError> {
+pub async fn broker(
+    settings: Settings,
+    warnings: Vec<Warning>,
+    world: World,
+) -> Result<(), RunError> {
     for warning in warnings {
         warn!("{warning}");
     }
@@ -51,7 +57,7 @@ pub async fn broker(settings: Settings, warnings: Vec<Warning>) -> Result<(), Ru
     let limit = settings.process.shutdown_timeout;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let starting = Process::start(settings.clone(), World::of_machine());
+    let starting = Process::start(settings.clone(), world);
     let mut process = tokio::select! {
         started = starting => started?,
         _ = terminate.recv() => return Ok(()),

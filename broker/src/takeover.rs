@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use odradek_common::ids::{ChainId, TopicPartition};
 use odradek_common::limits::COMMAND_RANGES;
+use odradek_common::phases::{Phase, Phases};
 use odradek_metadata::image::{Partition, Registration};
 use odradek_metadata::{
     Command, Image, Incarnation, Metadata, Outcome, ProposeError, TakeOver, TakenPartition,
@@ -61,6 +62,8 @@ pub struct Takeover<'a> {
     pub attempt: &'a (dyn Fn(u64) -> Attempt + Sync),
     /// Who takes the partitions.
     pub to: Incarnation,
+    /// Where the steps are noted.
+    pub phases: &'a Phases,
 }
 
 /// What a fenced incarnation's chains hold of one partition, and of nothing that was flushed.
@@ -122,7 +125,10 @@ impl Takeover<'_> {
         let unflushed = parts.len();
         let index_object = match parts.is_empty() {
             true => None,
-            false => Some(flush::index_slots(&(self.attempt)(mark), parts).await?.index_object),
+            false => {
+                let _in = self.phases.enter(Phase::Flush);
+                Some(flush::index_slots(&(self.attempt)(mark), parts).await?.index_object)
+            }
         };
         self.commit(from.incarnation, mark, index_object, items).await?;
         if offline > 0 {
@@ -177,6 +183,7 @@ impl Takeover<'_> {
         index_object: Option<ObjectName>,
         items: Vec<TakenPartition>,
     ) -> Result<(), TakeoverError> {
+        let _in = self.phases.enter(Phase::Commit);
         for items in items.chunks(COMMAND_RANGES) {
             let command = Command::TakeOver(TakeOver {
                 mark,

@@ -56,7 +56,7 @@ impl Wals {
         let object = ObjectWal::new(
             store.direct(),
             names.clone(),
-            ObjectOptions::default(),
+            ObjectOptions { phases: world.phases.clone(), ..ObjectOptions::default() },
             world.random.clone(),
         );
         let kind = match settings.wal_kind {
@@ -69,6 +69,7 @@ impl Wals {
         let disk = if kind == WalKind::Disk || left {
             let options = DiskOptions {
                 file_bytes: settings.wal.disk_file_bytes,
+                phases: world.phases.clone(),
                 ..DiskOptions::new(dir, names.cluster().clone())
             };
             let (files, random) = (world.files.clone(), world.random.clone());

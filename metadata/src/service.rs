@@ -10,6 +10,7 @@ use odradek_common::ids::BrokerId;
 use odradek_common::limits::{
     METADATA_ENTRY_BYTES, METADATA_ENTRY_COMMANDS, METADATA_QUEUED_PROPOSALS,
 };
+use odradek_common::phases::Phases;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub files: SharedFiles,
     /// A snapshot is taken, and the log before it dropped, after so many entries.
     pub snapshot_entries: u64,
+    /// Where the writing of snapshots is noted.
+    pub phases: Phases,
 }
 
 /// The metadata cannot start.
@@ -83,8 +86,9 @@ impl Metadata {
     /// See [`StartError`].
     pub async fn start(options: Options) -> Result<(Service, Self), StartError> {
         let (publish, images) = watch::channel(Arc::new(Image::default()));
-        let Options { node, directory_id, directory, files, snapshot_entries } = options;
-        let options = RaftOptions { node, directory_id, directory, files, snapshot_entries };
+        let Options { node, directory_id, directory, files, snapshot_entries, phases } = options;
+        let options =
+            RaftOptions { node, directory_id, directory, files, snapshot_entries, phases };
         let quorum = quorum::start(options, publish).await?;
         let (proposer, proposals) = mpsc::channel(METADATA_QUEUED_PROPOSALS);
         let metadata = Self::new(proposer, images, Arc::clone(&quorum));

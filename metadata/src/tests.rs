@@ -25,6 +25,7 @@ fn options(files: &SimFiles) -> Options {
         directory: PathBuf::from(DIRECTORY),
         files: Arc::new(files.clone()),
         snapshot_entries: 1000,
+        phases: odradek_common::phases::Phases::none(),
     }
 }
 

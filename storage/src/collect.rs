@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore, path::Path};
 use odradek_common::limits;
+use odradek_common::phases::{Phase, Phases};
 use tokio::time::Instant;
 
 use crate::catalog::{Catalog, CatalogError};
@@ -86,6 +87,7 @@ pub struct Collector {
     catalog: Arc<Catalog>,
     seals: Arc<dyn SealCheck>,
     grace: Duration,
+    phases: Phases,
     unneeded_since: HashMap<Unneeded, Instant>,
     known_seals: HashSet<SlotRef>,
 }
@@ -126,7 +128,14 @@ impl Collector {
         grace: Duration,
     ) -> Self {
         let (unneeded_since, known_seals) = (HashMap::new(), HashSet::new());
-        Self { store, names, catalog, seals, grace, unneeded_since, known_seals }
+        let phases = Phases::none();
+        Self { store, names, catalog, seals, grace, phases, unneeded_since, known_seals }
+    }
+
+    /// The same, with deletions noted on a board.
+    #[must_use]
+    pub fn with_phases(self, phases: Phases) -> Self {
+        Self { phases, ..self }
     }
 
     /// Lists everything and deletes what was born before the horizon of `roots` and is not
@@ -200,6 +209,10 @@ impl Collector {
 
     async fn delete(&mut self, doomed: Vec<Doomed>, round: &mut Round<'_>) {
         let doomed = self.spare_seals(doomed, round).await;
+        if doomed.is_empty() {
+            return;
+        }
+        let _in = self.phases.enter(Phase::Deletion);
         let by_path: HashMap<Path, (Unneeded, u64)> =
             doomed.iter().map(|doomed| (doomed.path.clone(), (doomed.what, doomed.size))).collect();
         let paths = doomed.into_iter().map(|doomed| Ok(doomed.path));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use odradek_common::ids::TopicPartition;
 use odradek_common::limits::COMMAND_RANGES;
+use odradek_common::phases::Phase;
 use odradek_metadata::{Command, CommitFlush, FlushedRange, Outcome, ProposeError, Trim};
 use odradek_storage::flush::{self, FlushError, FlushPart, FlushSource, FlushedRound};
 use tracing::{debug, warn};
@@ -71,7 +72,10 @@ pub async fn now(core: &Core) -> Result<(), RoundError> {
     let parts: Vec<FlushPart> =
         logs.values().filter_map(|log| part(log, now_ms, expiration)).collect();
     if !parts.is_empty() {
-        let round = flush::write(&core.attempt(mark), parts).await?;
+        let round = {
+            let _in = core.phases.enter(Phase::Flush);
+            flush::write(&core.attempt(mark), parts).await?
+        };
         commit(core, &logs, &round).await?;
     }
     trim(core).await
@@ -98,6 +102,7 @@ async fn commit(
     logs: &HashMap<TopicPartition, Arc<PartitionLog>>,
     round: &FlushedRound,
 ) -> Result<(), RoundError> {
+    let _in = core.phases.enter(Phase::Commit);
     for parts in round.parts.chunks(COMMAND_RANGES) {
         let ranges = parts.iter().map(|part| FlushedRange {
             partition: part.partition,
@@ -136,6 +141,7 @@ async fn trim(core: &Core) -> Result<(), RoundError> {
     if now.is_none_or(|now| slot <= now) {
         return Ok(());
     }
+    let _in = core.phases.enter(Phase::Trim);
     core.propose(Command::Trim(Trim { by: core.me, chain, slot })).await?;
     core.chain.trim(slot);
     Ok(())

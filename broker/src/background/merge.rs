@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use odradek_common::ids::{GroupId, TopicPartition};
 use odradek_common::limits::MERGE_INDEX_OBJECTS;
+use odradek_common::phases::Phase;
 use odradek_metadata::{Command, Image, Merge, ProposeError, Refusal};
 use odradek_storage::catalog::CatalogError;
 use odradek_storage::merge::{self, MergeError, MergePlan};
@@ -65,7 +66,10 @@ async fn merge(core: &Core, group: GroupId) -> Result<(), Error> {
         image.live_topic(at.topic).map(|_| partition.log_start)
     };
     let attempt = core.attempt(image.applied_index());
-    let merged = merge::write(&attempt, &core.catalog, &plan, &log_start).await?;
+    let merged = {
+        let _in = core.phases.enter(Phase::Flush);
+        merge::write(&attempt, &core.catalog, &plan, &log_start).await?
+    };
     let taken = plan.taken.iter().map(|(name, of)| (name.to_string(), of.clone())).collect();
     let command = Command::Merge(Merge {
         mark: merged.mark,
@@ -74,6 +78,7 @@ async fn merge(core: &Core, group: GroupId) -> Result<(), Error> {
         manifest: merged.manifest.map(|name| name.to_string()),
         taken,
     });
+    let _in = core.phases.enter(Phase::Commit);
     match core.propose(command).await {
         Err(ProposeError::Refused(Refusal::ManifestVersion { .. })) | Ok(_) => Ok(()),
         Err(error) => Err(error.into()),

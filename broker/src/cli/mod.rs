@@ -51,7 +51,7 @@ impl Cli {
     /// What is asked: a start, if nothing else is.
     #[must_use]
     pub fn asked(&self) -> Command {
-        self.command.clone().unwrap_or(Command::Start(StartArgs {}))
+        self.command.clone().unwrap_or(Command::Start(StartArgs::default()))
     }
 }
 
@@ -97,14 +97,20 @@ pub enum Command {
 }
 
 /// `odradek start`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
   odradek start
   odradek start --set node.id=2 --set listeners=PLAINTEXT://10.0.0.2:9092
   ODRADEK_DATA_DIR=/var/lib/odradek odradek start
   odradek start --set storage.url=s3://kafka --set storage.endpoint=http://127.0.0.1:9000")]
-pub struct StartArgs {}
+pub struct StartArgs {
+    /// File in which the steps towards durability are counted, so that a test that kills the broker
+    /// can show where the kill fell: see `odradek_common::phases`. Of no use to anyone else, and so
+    /// neither a setting nor shown.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub phase_board: Option<PathBuf>,
+}
 
 /// `odradek check-store`.
 #[derive(Clone, Debug, Args)]

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use odradek_common::files::{File, OpenMode, SharedFiles};
+use odradek_common::phases::{Phase, Phases};
 use parking_lot::Mutex;
 
 use super::{DiskError, at};
@@ -34,6 +35,7 @@ pub(crate) struct StoredSnapshot {
 pub(crate) struct Snapshots {
     files: SharedFiles,
     directory: PathBuf,
+    phases: Phases,
     /// One is written at a time.
     writing: Mutex<()>,
 }
@@ -41,12 +43,18 @@ pub(crate) struct Snapshots {
 impl Snapshots {
     /// The snapshots in `directory`, which must exist.
     pub(crate) fn open(files: SharedFiles, directory: PathBuf) -> Self {
-        Self { files, directory, writing: Mutex::new(()) }
+        Self { files, directory, phases: Phases::none(), writing: Mutex::new(()) }
+    }
+
+    /// The same, with writes noted on a board.
+    pub(crate) fn with_phases(self, phases: Phases) -> Self {
+        Self { phases, ..self }
     }
 
     /// Writes a snapshot of the state at `index`. It is durable when this returns.
     pub(crate) fn write(&self, index: u64, snapshot: &StoredSnapshot) -> Result<(), DiskError> {
         let _one = self.writing.lock();
+        let _in = self.phases.enter(Phase::Snapshot);
         let new = self.directory.join(NEW_FILE);
         let path = self.directory.join(format!("{PREFIX}{index:020}"));
         let file = self.files.open(&new, OpenMode::ReadWrite).map_err(at(&new))?;

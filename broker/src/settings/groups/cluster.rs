@@ -55,6 +55,6 @@ settings! {
     pub struct Metadata {
         /// Entries of the Raft log after which a snapshot is taken and the log before it dropped.
         "metadata.snapshot.entries" => snapshot_entries: u64 =
-            Int(Some("10000")), Between(100, 10_000_000), Own, ReadOnly;
+            Int(Some("10000")), Between(10, 10_000_000), Own, ReadOnly;
     }
 }

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use odradek_common::files::SharedFiles;
 use odradek_common::ids::BrokerId;
 use odradek_common::limits::METADATA_LOG_BYTES;
+use odradek_common::phases::Phases;
 use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, RaftError};
 use openraft::{AnyError, EmptyNode, Raft, SnapshotPolicy};
 use tokio::sync::watch;
@@ -70,6 +71,8 @@ pub(crate) struct RaftOptions {
     pub(crate) files: SharedFiles,
     /// A snapshot is taken after so many entries.
     pub(crate) snapshot_entries: u64,
+    /// Where the writing of snapshots is noted.
+    pub(crate) phases: Phases,
 }
 
 /// Starts a quorum of this node alone, and waits until all that was ever committed is in the image.
@@ -94,10 +97,11 @@ fn open(
     options: RaftOptions,
     images: watch::Sender<Arc<Image>>,
 ) -> Result<(LogStore, Applier), StartError> {
-    let RaftOptions { node, directory_id, directory, files, .. } = options;
+    let RaftOptions { node, directory_id, directory, files, phases, .. } = options;
     let identity = Identity { node, directory: directory_id };
     let log = LogStore::new(Log::open(&files, &directory, identity)?);
-    let applier = Applier::open(Snapshots::open(files, directory), images);
+    let snapshots = Snapshots::open(files, directory).with_phases(phases);
+    let applier = Applier::open(snapshots, images);
     let applier = applier.map_err(|error| match error {
         OpenError::Disk(error) => StartError::Disk(error),
         OpenError::Decode(error) => StartError::Decode(error),

@@ -28,6 +28,7 @@ fn options(files: SharedFiles) -> RaftOptions {
         directory: PathBuf::from("/raft"),
         files,
         snapshot_entries: 100,
+        phases: odradek_common::phases::Phases::none(),
     }
 }
 

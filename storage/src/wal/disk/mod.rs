@@ -22,6 +22,7 @@ use bytes::Bytes;
 use odradek_common::files::SharedFiles;
 use odradek_common::ids::{ClusterId, SlotNumber};
 use odradek_common::limits::WAL_FILE_BYTES;
+use odradek_common::phases::Phases;
 use odradek_common::random::SharedRandom;
 use tokio::sync::oneshot;
 
@@ -44,13 +45,15 @@ pub struct DiskOptions {
     pub cluster: ClusterId,
     /// Bytes of a file; a slot that does not fit gets a file of its own.
     pub file_bytes: u64,
+    /// Where writes and deletions are noted.
+    pub phases: Phases,
 }
 
 impl DiskOptions {
     /// The defaults, for a directory and a cluster.
     #[must_use]
     pub fn new(dir: PathBuf, cluster: ClusterId) -> Self {
-        Self { dir, cluster, file_bytes: WAL_FILE_BYTES }
+        Self { dir, cluster, file_bytes: WAL_FILE_BYTES, phases: Phases::none() }
     }
 }
 
@@ -75,9 +78,10 @@ impl DiskWal {
         random: SharedRandom,
     ) -> Result<Self, DiskError> {
         let (dir, cluster) = (options.dir.clone(), options.cluster.clone());
+        let phases = options.phases.clone();
         let Opened { index, pool, current } = open::open(options, files, random)?;
         let shared = Arc::new(Shared { index: index.into(), ..Shared::default() });
-        let writer = Writer::new(Arc::clone(&shared), pool, current);
+        let writer = Writer::new(Arc::clone(&shared), pool, current, phases);
         let thread = std::thread::Builder::new().name("wal-writer".to_owned());
         let writer = thread
             .spawn(move || writer.run())

@@ -33,7 +33,7 @@ pub(super) fn open(
     files: SharedFiles,
     random: SharedRandom,
 ) -> Result<Opened, DiskError> {
-    let DiskOptions { dir, cluster, file_bytes } = options;
+    let DiskOptions { dir, cluster, file_bytes, .. } = options;
     files.create_dir_all(&dir).map_err(DiskError::io("make", &dir))?;
     let entries = files.list(&dir).map_err(DiskError::io("list", &dir))?;
     let mut pool = Pool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use odradek_common::ids::SlotNumber;
 use odradek_common::limits::DISK_FULL_RETRY;
+use odradek_common::phases::{Phase, Phases};
 use parking_lot::Mutex;
 
 use super::DiskError;
@@ -36,6 +37,7 @@ pub(super) struct Writer {
     /// Slots that wait for their turn: each is durable only behind the one before it.
     waiting: BTreeMap<SlotRef, PutJob>,
     staging: Vec<u8>,
+    phases: Phases,
 }
 
 /// Closes the queue however the thread ends, so that nobody waits for it in vain.
@@ -48,10 +50,10 @@ impl Drop for CloseOnDrop {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, pool: Pool, current: Current) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, pool: Pool, current: Current, phases: Phases) -> Self {
         let staging = Vec::with_capacity(2 * DIRECT_BYTES);
         let (next, waiting) = (HashMap::new(), BTreeMap::new());
-        Self { shared, pool, current, next, waiting, staging }
+        Self { shared, pool, current, next, waiting, staging, phases }
     }
 
     /// Runs until the queue is closed or the disk fails.
@@ -136,6 +138,7 @@ impl Writer {
     }
 
     fn write(&mut self, put: &PutJob) -> Result<(), DiskError> {
+        let _in = self.phases.enter(Phase::WalWrite);
         let bytes = frame_bytes(put.length);
         if self.current.position + bytes > self.current.capacity {
             self.roll(bytes)?;
@@ -181,6 +184,7 @@ impl Writer {
     }
 
     fn delete(&mut self, job: DeleteJob) {
+        let _in = self.phases.enter(Phase::Deletion);
         let result = self.delete_slots(&job.slots);
         let _ = job.done.send(result);
     }

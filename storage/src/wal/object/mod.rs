@@ -19,6 +19,7 @@ use object_store::path::Path;
 use object_store::{GetRange, ObjectStore, ObjectStoreExt};
 use odradek_common::ids::SlotNumber;
 use odradek_common::limits::SLOTS_AT_ONCE;
+use odradek_common::phases::{Phase, Phases};
 use odradek_common::random::SharedRandom;
 
 use self::hedge::Hedging;
@@ -46,6 +47,8 @@ pub struct ObjectOptions {
     pub retry_wait_max: Duration,
     /// Send a second put of the same bytes when the first takes longer than most do.
     pub hedge: bool,
+    /// Where puts and deletions are noted.
+    pub phases: Phases,
 }
 
 impl Default for ObjectOptions {
@@ -56,6 +59,7 @@ impl Default for ObjectOptions {
             retry_wait_first: Duration::from_millis(50),
             retry_wait_max: Duration::from_secs(2),
             hedge: true,
+            phases: Phases::none(),
         }
     }
 }
@@ -105,6 +109,7 @@ impl ObjectWal {
         let Some(path) = self.deletable(at).await? else {
             return Ok(());
         };
+        let _in = self.options.phases.enter(Phase::Deletion);
         match self.store.delete(&path).await {
             Err(error) if classify(&error) != StoreErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),

@@ -5,6 +5,7 @@ use std::pin::pin;
 use futures::future::{Either, select};
 use object_store::path::Path;
 use object_store::{Error as E, ObjectStore, PutMode, PutPayload};
+use odradek_common::phases::Phase;
 use tokio::time::{Instant, sleep};
 
 use super::ObjectWal;
@@ -28,6 +29,7 @@ pub(super) enum Answer {
 
 impl ObjectWal {
     pub(super) async fn put_slot(&self, slot: &FrozenSlot) -> Result<(), PutError> {
+        let _in = self.options.phases.enter(Phase::WalWrite);
         let path = self.path(slot.at);
         let payload: PutPayload = slot.chunks.iter().cloned().collect();
         let mut retry = Retry::new(&self.pace, &self.troubles, "put", slot.at);
