@@ -4,6 +4,7 @@
 
 pub mod broker;
 pub mod clients;
+pub mod history;
 pub mod minio;
 pub mod net;
 pub mod place;
