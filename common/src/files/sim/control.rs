@@ -68,7 +68,9 @@ pub(super) enum Verdict {
 }
 
 /// Which syncs, by their kind and by the file or directory, are lies.
-pub(super) struct Lies(pub(super) Box<dyn Fn(Op, &Path) -> bool + Send>);
+pub(super) struct Lies(pub(super) Which);
+
+type Which = Box<dyn Fn(Op, &Path) -> bool + Send>;
 
 impl fmt::Debug for Lies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

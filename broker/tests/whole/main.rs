@@ -1,0 +1,12 @@
+//! The whole broker, in this process, over files that lose what was not synced and over an object
+//! store that fails as told. Clients are real ones over loopback; after every crash everything is
+//! read and compared with what was acknowledged.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod history;
+mod life;
+mod power_cut;
+mod store_faults;
+mod wire;
+mod workload;
