@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{Answer, Body, text};
 use crate::core::Core;
 use crate::partition::{AppendError, Appended, PartitionLog};
+use crate::topics::is_internal;
 
 /// What became of one partition's batch, before its slot is durable.
 struct Pending {
@@ -95,6 +96,11 @@ async fn append(
         Ok(log) => log,
         Err(code) => return (Err(AppendError::new(code, code.to_string())), None),
     };
+    // What a coordinator cannot read back would keep its partition from loading.
+    if is_internal(&log.topic) {
+        let message = format!("only the broker itself writes to '{}'", log.topic);
+        return (Err(AppendError::new(ResponseError::InvalidTopicException, message)), None);
+    }
     match tokio::time::timeout_at(deadline, log.chain().room()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return (Err(chain_error(&error)), None),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::log_start;
-use crate::topics::LiveTopics;
+use crate::topics::{LiveTopics, is_internal};
 
 /// Stands for the high watermark.
 const ALL: i64 = -1;
@@ -55,6 +55,9 @@ pub(super) async fn delete_records(
 
 async fn raise(core: &Core, at: TopicPartition, offset: i64) -> Result<i64, ResponseError> {
     let log = core.owned_log(at)?;
+    if is_internal(&log.topic) {
+        return Err(ResponseError::InvalidTopicException);
+    }
     let image = core.image();
     let configs = image.live_topic(at.topic).map(|t| t.configs.clone()).unwrap_or_default();
     // Kafka: records of a topic that is only compacted are not to be deleted by offset.
