@@ -245,6 +245,9 @@ pub const ADMIN_REQUEST_HEAD_MS: u64 = 30_000;
 pub const ADMIN_CONNECTION_MS: u64 = 300_000;
 /// Bytes of the formation marker.
 pub const FORMATION_BYTES: u64 = 64 << 10;
+/// Milliseconds within which a store has to answer at all when it is opened: a start that waits
+/// longer looks hung, and whatever started the process starts it again.
+pub const CHECK_REACHABLE_MS: u64 = 30_000;
 /// Milliseconds that one put of a race of `check-store` may take.
 pub const CHECK_RACE_PUT_MS: u64 = 15_000;
 /// Bytes of a chunk of a segment below which it is copied to its neighbours.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use odradek_common::files::RealFiles;
+use odradek_common::limits::CHECK_REACHABLE_MS;
 use odradek_common::random::SeededRandom;
 
 use super::*;
@@ -104,7 +105,10 @@ async fn a_store_that_is_not_there_or_refuses_is_told_in_a_sentence() {
     let faults = faulty.faults();
     let store: Arc<dyn ObjectStore> = Arc::new(faulty);
     faults.outage(Outage::Refused);
+    let began = Instant::now();
     let report = check_of(store.clone(), Form::Short).await;
+    // Whoever starts a broker learns it soon.
+    assert!(began.elapsed().as_millis() <= u128::from(CHECK_REACHABLE_MS) + 1_000);
     assert!(report.to_string().contains("cannot be reached"), "{report}");
     faults.outage(Outage::None);
     faults.always(On::every(Operation::Put), Fault::Denied);
