@@ -8,5 +8,6 @@ mod history;
 mod life;
 mod power_cut;
 mod store_faults;
+mod syncs;
 mod wire;
 mod workload;

@@ -55,7 +55,7 @@ fn a_store_that_fails_loses_nothing() {
     let mut acked = 0;
     for seed in 1..=6 {
         let (store, faults) = store(seed);
-        let (files, mut clients) = (SimFiles::new(), Clients::default());
+        let (files, mut clients) = (SimFiles::new(), Clients::new(Duration::from_secs(20)));
         let random = SeededRandom::from_seed(seed);
         for cycle in 0..4 {
             faults.clear();

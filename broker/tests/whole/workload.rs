@@ -22,8 +22,6 @@ use super::wire::{Failed, Wire, batch, name, produce_request};
 pub const TOPIC: &str = "events";
 /// Requests of the producer in flight, as many as Kafka's idempotence bears.
 const IN_FLIGHT: usize = 5;
-/// How long what may pass is tried again.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A batch that is not acknowledged yet.
 #[derive(Debug)]
@@ -35,18 +33,25 @@ struct Pending {
 }
 
 /// The clients; they outlive brokers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Clients {
     pub history: History,
+    /// How long what may pass is tried again.
+    patience: Duration,
     producer: Option<i64>,
     pending: VecDeque<Pending>,
     round: u64,
 }
 
 impl Clients {
+    pub fn new(patience: Duration) -> Self {
+        let (history, pending) = (History::default(), VecDeque::new());
+        Self { history, patience, producer: None, pending, round: 0 }
+    }
+
     /// Reads everything and compares it with what was promised.
     pub async fn check(&mut self, port: u16) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.patience;
         loop {
             match self.check_once(port).await {
                 Ok(checked) => return checked,
@@ -113,7 +118,7 @@ impl Clients {
 
     /// Works without end of its own until everything sent is acknowledged.
     pub async fn settle(&mut self, port: u16) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.patience;
         while !self.pending.is_empty() {
             if Instant::now() > until {
                 return Err(format!("{} batches are not taken", self.pending.len()));
