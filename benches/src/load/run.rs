@@ -141,12 +141,10 @@ pub async fn run(options: &Options) -> Result<Measured> {
         reading.spawn(async move { consumer.run(&shared, &options).await });
     }
     let mut producing = JoinSet::new();
-    let mut number = 0;
-    for _ in 0..options.producers {
+    for number in 0..options.producers {
         let (shared, options) = (shared.clone(), options.clone());
         let indexes = partitions.clone();
         producing.spawn(async move { producer::run(&shared, &options, number, indexes).await });
-        number += 1;
     }
     let (mut produce, mut end_to_end) = (shared.recorder(), shared.recorder());
     let (mut acked, mut failed) = (0, 0);
