@@ -111,13 +111,12 @@ pub async fn run(
     };
     producer.sticky %= producer.partitions.len();
     let mut backoff = BACKOFF_FIRST;
-    let deadline = SECOND_NS * (options.warmup + options.duration + options.delivery_timeout);
     while !producer.done() {
         let acked = producer.produced.acked;
         if let Err(error) = producer.life().await {
             shared.error(&error);
         }
-        producer.give_up(shared.now_ns() >= deadline);
+        producer.give_up(producer.overdue());
         producer.reset();
         backoff = if producer.produced.acked > acked { BACKOFF_FIRST } else { backoff };
         if !producer.done() {
@@ -140,6 +139,11 @@ impl Producer<'_> {
             Some(schedule) => schedule.due_ns(self.made) >= end_ns,
             None => self.shared.now_ns() >= end_ns,
         }
+    }
+
+    /// True when the end has taken as long as it may.
+    fn overdue(&self) -> bool {
+        self.shared.now_ns() >= self.shared.end_ns + SECOND_NS * self.options.delivery_timeout
     }
 
     /// One connection's life.
@@ -168,6 +172,7 @@ impl Producer<'_> {
                 self.shared.now_ns().saturating_sub(*since) > SECOND_NS * CALL_LIMIT.as_secs()
             });
             ensure!(!late, "no answer in time");
+            ensure!(!self.overdue(), "not all was acknowledged when the time was over");
             // A burst that was cut short goes on at once, but answers are taken between.
             let wait = if rests { IDLE } else { Duration::ZERO };
             if let Ok(answer) = timeout(wait, connection.receive()).await {
