@@ -108,6 +108,8 @@ fn watched<T: Send + 'static>(
             Some(Err(error)) => Some((request.end(Err(error)), (None, items))),
         }
     })
+    // The library polls an empty body once more after its end.
+    .fuse()
     .boxed()
 }
 
@@ -179,6 +181,7 @@ impl ObjectStore for Measured {
                 }
             }
         })
+        .fuse()
         .boxed()
     }
 

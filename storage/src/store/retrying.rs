@@ -437,6 +437,7 @@ impl Listing {
             listing.over = next.is_err();
             Some((next, listing))
         })
+        .fuse()
         .boxed()
     }
 

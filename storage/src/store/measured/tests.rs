@@ -7,11 +7,13 @@ use metrics::{
 };
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
+use odradek_common::files::sim::SimFiles;
 use odradek_common::random::SeededRandom;
 use parking_lot::Mutex;
 
 use super::*;
 use crate::store::faulty::{Fault, Faulty, On};
+use crate::store::file::FileStore;
 
 #[derive(Debug, Default)]
 struct Cell(AtomicU64);
@@ -99,4 +101,15 @@ async fn a_conflict_does_not_pass_for_an_object() {
     let error = store.put(&Path::from("a"), "x".into()).await.unwrap_err();
     assert!(matches!(error, object_store::Error::Generic { .. }), "{error:?}");
     assert_eq!(classify(&error), crate::store::StoreErrorKind::Transient);
+}
+
+/// A body without a chunk: what a power cut left of an object that was not synced.
+#[tokio::test]
+async fn an_empty_object_is_read() {
+    let files = Arc::new(SimFiles::new());
+    let store = FileStore::open(files, std::path::Path::new("/store")).unwrap();
+    let store = Measured::new(Arc::new(store));
+    let path = Path::from("empty");
+    store.put(&path, Bytes::new().into()).await.unwrap();
+    assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), Bytes::new());
 }
