@@ -49,7 +49,8 @@ settings! {
         "wal.linger.floor.ms" => linger_floor: Duration =
             Int(Some("1")), Between(0, 10_000), Own, ReadOnly;
         /// Writes to the store per second that the linger aims not to exceed, of all chains. It
-        /// bounds the bill: at 5 USD a million, 100 a second are 1,300 USD a month.
+        /// bounds the bill: at 5 USD a million, 100 a second are 1,300 USD a month. The disk WAL
+        /// has no such bound.
         "wal.puts.per.second" => puts_per_second: u32 =
             Int(Some("100")), Between(1, 100_000), Own, ReadOnly;
         /// Bytes at which gathered records are written without further wait.

@@ -21,7 +21,8 @@ pub struct ChainOptions {
     pub linger_max: Duration,
     /// The shortest time for which batches gather while slots are in flight.
     pub linger_floor: Duration,
-    /// Puts a second that slots cut before they are full may cost; infinite for no bound.
+    /// Puts a second into the object store that slots cut before they are full may cost; infinite for
+    /// no bound. A log on a local disk has none.
     pub puts_per_second: f64,
     /// How many slots, counted from the first that has not landed, may be in flight. It must be
     /// what the chain's registration says: sealers count on it (law 2.6).

@@ -78,7 +78,9 @@ impl Chain {
         let one_at_a_time = wal.kind() == WalKind::Disk;
         let window = if one_at_a_time { DISK_WINDOW.min(options.window) } else { options.window };
         let linger = Linger::new(options.linger_floor, options.linger_max);
-        let budget = Budget::new(options.puts_per_second, Instant::now());
+        // Nobody sends a bill for writes to a local disk, and it paces them by itself.
+        let puts_per_second = if one_at_a_time { f64::INFINITY } else { options.puts_per_second };
+        let budget = Budget::new(puts_per_second, Instant::now());
         let shared = Arc::new(Shared {
             options,
             wal,
