@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod history;
+mod internal_topics;
 mod life;
 mod power_cut;
 mod store_faults;

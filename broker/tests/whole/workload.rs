@@ -261,7 +261,7 @@ fn group() -> GroupId {
     GroupId(StrBytes::from_static_str("group"))
 }
 
-async fn find_coordinator(wire: &mut Wire) -> Result<(), Failed> {
+pub async fn find_coordinator(wire: &mut Wire) -> Result<(), Failed> {
     let request = FindCoordinatorRequest::default()
         .with_coordinator_keys(vec![StrBytes::from_static_str("group")]);
     match wire.call(&request, 4).await?.coordinators[0].error_code {
