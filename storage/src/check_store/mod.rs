@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use odradek_common::random::SharedRandom;
 use tokio::time::Instant;
 
@@ -150,14 +150,8 @@ impl Bench<'_> {
         bytes.into()
     }
 
-    /// Puts an object whose name was not used yet. "Exists already" is our own attempt, landed
-    /// without an answer.
     async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), String> {
-        let objects = self.store.retrying();
-        match objects.put_opts(path, bytes.into(), PutMode::Create.into()).await {
-            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(describe(&error)),
-        }
+        put_into(&*self.store.retrying(), path, bytes).await
     }
 
     async fn read(&self, path: &Path) -> Result<Bytes, String> {
@@ -169,6 +163,15 @@ impl Bench<'_> {
         let objects = self.store.retrying();
         let names = objects.list(Some(folder)).map_ok(|meta| meta.location);
         names.try_collect().await.map_err(|e| describe(&e))
+    }
+}
+
+/// Puts an object whose name was not used yet. "Exists already" is our own attempt, landed without
+/// an answer.
+async fn put_into(objects: &dyn ObjectStore, path: &Path, bytes: Bytes) -> Result<(), String> {
+    match objects.put_opts(path, bytes.into(), PutMode::Create.into()).await {
+        Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+        Err(error) => Err(describe(&error)),
     }
 }
 

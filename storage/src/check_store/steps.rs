@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{Error, ObjectStoreExt, PutMode};
 use odradek_common::limits;
 
-use super::Bench;
+use super::{Bench, put_into};
 use crate::store::{RetryOptions, Retrying, StoreErrorKind, classify, describe};
 
 type Found = Result<String, String>;
@@ -23,13 +23,7 @@ pub(super) async fn reachable(bench: &Bench<'_>) -> Found {
     options.put.total = Duration::from_millis(limits::CHECK_REACHABLE_MS);
     let objects = Retrying::new(bench.store.direct(), options, bench.random.clone());
     let path = bench.path("reachable");
-    let put =
-        objects.put_opts(&path, PutPayload::from_static(b"reachable"), PutMode::Create.into());
-    match put.await {
-        // "Exists already" is our own attempt, landed without an answer.
-        Ok(_) | Err(Error::AlreadyExists { .. }) => {}
-        Err(error) => return Err(describe(&error)),
-    }
+    put_into(&objects, &path, Bytes::from_static(b"reachable")).await?;
     expect(bench.read(&path).await?, b"reachable", "what was put is not what is read")?;
     Ok("an object was put and read".to_owned())
 }
