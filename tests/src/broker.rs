@@ -11,7 +11,6 @@ use tokio::process::Command;
 use crate::net::{free_address, http_get};
 use crate::place::{Place, WalKind};
 use crate::process::Process;
-use crate::wait::within;
 
 /// How long a start may take, recovery included.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -78,15 +77,9 @@ impl Broker {
     }
 
     async fn ready(&mut self) -> Result<()> {
-        let (process, admin) = (&mut self.process, self.admin);
-        let ready = async || {
-            if let Some(status) = process.ended()? {
-                bail!("the broker ended: {status}");
-            }
-            Ok(matches!(http_get(admin, "/readyz").await, Ok((200, _))))
-        };
-        let waited = within(READY_LIMIT, "the broker is ready", ready).await;
-        waited.with_context(|| format!("the broker's log:\n{}", self.process.log_tail(60)))
+        let admin = self.admin;
+        let serves = async || matches!(http_get(admin, "/readyz").await, Ok((200, _)));
+        self.process.ready(READY_LIMIT, serves).await
     }
 
     /// The address for Kafka clients.

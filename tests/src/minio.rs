@@ -11,7 +11,6 @@ use tokio::process::Command;
 use crate::net::{free_address, http_get};
 use crate::place::Place;
 use crate::process::Process;
-use crate::wait::within;
 
 const USER: &str = "odradek";
 const PASSWORD: &str = "odradek-secret";
@@ -63,14 +62,9 @@ impl Minio {
     }
 
     async fn ready(&mut self) -> Result<()> {
-        let (process, address) = (&mut self.process, self.address);
-        let serves = async || {
-            if let Some(status) = process.ended()? {
-                bail!("MinIO ended: {status}\n{}", process.log_tail(20));
-            }
-            Ok(matches!(http_get(address, "/minio/health/live").await, Ok((200, _))))
-        };
-        within(READY_LIMIT, "MinIO serves", serves).await
+        let address = self.address;
+        let serves = async || matches!(http_get(address, "/minio/health/live").await, Ok((200, _)));
+        self.process.ready(READY_LIMIT, serves).await
     }
 
     /// The process id, while it runs.

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
+use crate::wait::within;
+
 /// How long the system may take to end a process that was killed.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -50,6 +52,20 @@ impl Process {
     /// The status, if it has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
+    }
+
+    /// Waits until `serves` says so; if it ends before that, or takes too long, the last lines of
+    /// its log are told.
+    pub async fn ready(&mut self, limit: Duration, serves: impl AsyncFn() -> bool) -> Result<()> {
+        let what = format!("{} serves", self.name);
+        let looked = async || {
+            if let Some(status) = self.ended()? {
+                bail!("{} ended: {status}", self.name);
+            }
+            Ok(serves().await)
+        };
+        let waited = within(limit, &what, looked).await;
+        waited.with_context(|| format!("the log of {}:\n{}", self.name, self.log_tail(60)))
     }
 
     /// Waits for the end.
@@ -121,6 +137,14 @@ mod tests {
         assert_eq!(process.wait(KILL_LIMIT).await.unwrap().code(), Some(3));
         assert_eq!(process.log_tail(2), "two\nthree");
         assert_eq!(process.id(), None);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_one_that_ended_is_shown_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = shell("echo no such port; exit 3", &dir.path().join("log"));
+        let told = process.ready(KILL_LIMIT, async || false).await.unwrap_err();
+        assert!(format!("{told:#}").contains("no such port"), "{told:#}");
     }
 
     #[tokio::test]

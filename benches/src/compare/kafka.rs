@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use odradek_tests::net::free_address;
 use odradek_tests::process::Process;
-use odradek_tests::wait::within;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -55,15 +54,9 @@ impl Kafka {
     }
 
     async fn ready(&mut self) -> Result<()> {
-        let (process, address) = (&mut self.process, self.address);
-        let serves = async || {
-            if let Some(status) = process.ended()? {
-                bail!("Kafka ended: {status}");
-            }
-            Ok(TcpStream::connect(address).await.is_ok())
-        };
-        let waited = within(READY_LIMIT, "Kafka takes connections", serves).await;
-        waited.with_context(|| format!("Kafka's log:\n{}", self.process.log_tail(60)))
+        let address = self.address;
+        let serves = async || TcpStream::connect(address).await.is_ok();
+        self.process.ready(READY_LIMIT, serves).await
     }
 
     /// The address for clients.
