@@ -31,7 +31,7 @@ async fn read_on(
             offset = i64::try_from(random.next_u64() % ranges.end().unsigned_abs()).unwrap();
         }
         let max_bytes = usize::try_from(random.next_u64() % (3 << 20)).unwrap();
-        // The readers themselves plant the faults: how many there are does not depend on who runs when.
+        // The readers plant the faults, so that their number does not depend on who runs when.
         if random.next_u64().is_multiple_of(10) {
             world.store.harm(HARMS[usize::try_from(random.next_u64() % 3).unwrap()], 1);
         }
