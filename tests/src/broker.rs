@@ -28,19 +28,28 @@ pub struct BrokerOptions {
     pub set: Vec<(String, String)>,
     /// The environment beside that of the test, for faults that are planted that way.
     pub environment: Vec<(String, String)>,
+    /// Whether it keeps a phase board.
+    pub board: bool,
 }
 
 impl BrokerOptions {
     /// A broker on this log and store with the defaults of everything else.
     #[must_use]
     pub fn new(wal: WalKind, place: Place) -> Self {
-        Self { wal, place, set: Vec::new(), environment: Vec::new() }
+        Self { wal, place, set: Vec::new(), environment: Vec::new(), board: false }
     }
 
     /// With one more setting.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
         self.set.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// With a phase board, which says what a kill has cut.
+    #[must_use]
+    pub fn with_board(mut self) -> Self {
+        self.board = true;
         self
     }
 }
@@ -69,11 +78,21 @@ impl Broker {
 
     /// Starts the process again on the same directory and ports, after it ended.
     pub async fn start_again(&mut self) -> Result<()> {
+        self.launch()?;
+        self.ready().await
+    }
+
+    /// Starts the process again without waiting until it is ready.
+    pub fn launch(&mut self) -> Result<()> {
         if self.process.ended()?.is_none() {
             bail!("the broker still runs");
         }
+        // Of a process that is killed before it has a board, the one before must not be read.
+        if self.board().exists() {
+            std::fs::remove_file(self.board())?;
+        }
         self.process = spawn(&self.options, self.dir.path(), self.kafka, self.admin)?;
-        self.ready().await
+        Ok(())
     }
 
     async fn ready(&mut self) -> Result<()> {
@@ -88,10 +107,28 @@ impl Broker {
         self.kafka
     }
 
+    /// The address of the admin server.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// The data directory.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// Where its phase board is, if it keeps one.
+    #[must_use]
+    pub fn board(&self) -> PathBuf {
+        board(self.dir.path())
+    }
+
+    /// Leaves the directory where it is when this is dropped, and says where.
+    pub fn keep(&mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_owned()
     }
 
     /// The process id, while it runs.
@@ -103,6 +140,11 @@ impl Broker {
     /// How the process ended, if it did.
     pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
         self.process.ended()
+    }
+
+    /// Waits for the end of a process that was killed from elsewhere.
+    pub async fn wait_ended(&mut self) -> Result<std::process::ExitStatus> {
+        self.process.wait(STOP_LIMIT).await
     }
 
     /// What `/metrics` shows.
@@ -150,6 +192,9 @@ fn spawn(
     settings.extend(options.place.0.iter().chain(&options.set).cloned());
     let mut command = Command::new(built("odradek", "ODRADEK_BIN")?);
     command.arg("start").current_dir(dir);
+    if options.board {
+        command.arg("--phase-board").arg(board(dir));
+    }
     // The tests' own variables, and settings of whoever runs them, are no settings of this broker.
     for (key, _) in std::env::vars_os() {
         if key.to_string_lossy().starts_with("ODRADEK_") {
@@ -161,6 +206,10 @@ fn spawn(
         command.arg("--set").arg(format!("{key}={value}"));
     }
     Process::spawn("odradek", command, &dir.join("log"))
+}
+
+fn board(dir: &Path) -> PathBuf {
+    dir.join("board")
 }
 
 /// A program that the same build made as the running test, or the one that the variable names.

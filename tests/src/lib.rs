@@ -9,4 +9,5 @@ pub mod minio;
 pub mod net;
 pub mod place;
 pub mod process;
+pub mod program;
 pub mod wait;

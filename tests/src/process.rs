@@ -43,10 +43,8 @@ impl Process {
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: Signal) -> Result<()> {
-        let id = self.id().with_context(|| format!("{} has ended", self.name))?;
-        let id = Pid::from_raw(id.try_into()?).context("process 0")?;
-        Ok(kill_process(id, signal)?)
+    pub fn signal(&self, kind: Signal) -> Result<()> {
+        signal(self.id().with_context(|| format!("{} has ended", self.name))?, kind)
     }
 
     /// The status, if it has ended.
@@ -94,6 +92,12 @@ impl Process {
     pub fn log_tail(&self, lines: usize) -> String {
         tail(&self.log, lines)
     }
+}
+
+/// Sends a signal to a process that the test has started and not yet waited for.
+pub fn signal(id: u32, kind: Signal) -> Result<()> {
+    let id = Pid::from_raw(id.try_into()?).context("process 0")?;
+    Ok(kill_process(id, kind)?)
 }
 
 /// The last lines of a file, or why there are none.

@@ -3,7 +3,6 @@
 //! Without filters all cells run, and a cell without a result fails. With `--bootstrap` the clients
 //! run against that broker, whatever it is, and nothing is started.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use odradek_tests::broker::{Broker, BrokerOptions};
 use odradek_tests::clients::{Client, Outcome};
 use odradek_tests::minio::Minio;
 use odradek_tests::place::{Place, StoreKind, WalKind};
+use odradek_tests::program::{named, say};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -38,17 +38,6 @@ struct Arguments {
     /// The address of a broker that is there, instead of one that is started.
     #[arg(long)]
     bootstrap: Option<String>,
-}
-
-/// A parser for the one of `all` that is displayed like the argument.
-fn named<T, const N: usize>(all: [T; N]) -> impl Fn(&str) -> Result<T> + Clone
-where
-    T: Copy + ToString,
-{
-    move |text| {
-        let found = all.iter().find(|one| one.to_string() == text).copied();
-        found.with_context(|| format!("one of {}", all.map(|one| one.to_string()).join(", ")))
-    }
 }
 
 /// A kind of broker: what stands above a column of the matrix.
@@ -90,11 +79,6 @@ async fn main() -> Result<ExitCode> {
         }
     }
     report(&columns, clients.len())
-}
-
-/// A line of progress. The test harness of the standard library is not used, so this is the output.
-fn say(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
 }
 
 /// Starts a broker, runs the clients against it, and stops it.

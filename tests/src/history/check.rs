@@ -183,16 +183,14 @@ impl<'a> Checker<'a> {
         self.producers_of(&scan);
         let deleting = self.setup.deleting.contains(&scan.place);
         let log = self.logs.entry(scan.place).or_default();
-        // What lies below the first record that was read may be deleted only where deletion is
-        // allowed; how far is known at the end, and the gap in front tells.
-        let first = scan.records.keys().next().copied().unwrap_or(until);
-        let from = if deleting { first } else { 0 };
-        for (&offset, &acknowledged) in log.acknowledged.range(from..) {
+        for (&offset, &acknowledged) in &log.acknowledged {
             match scan.records.get(&offset).map(|stamp| stamp.id) {
                 Some(found) if found == acknowledged => {}
                 Some(found) => {
                     self.violations.push(Violation::OtherRecord { offset, acknowledged, found });
                 }
+                // Deletion may overtake a scan; whether it did, the gaps tell.
+                None if deleting => {}
                 None => {
                     let (id, offset) = (acknowledged, Some(offset));
                     self.violations.push(Violation::AcknowledgedLost { id, offset });

@@ -1,0 +1,147 @@
+//! After a start: what the clients were promised has to be there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use odradek_tests::history::{Content, Event, Place, Reader};
+use odradek_tests::wait::within;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::Offset;
+use tokio::time::Instant;
+
+use crate::readers::{GROUP, Readers};
+use crate::record::{Record, places, topic_of};
+use crate::settings;
+
+/// How long the clients may take to be served again, and the log to be read.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How long one request may take.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// Waits until every record that was sent has its answer.
+pub async fn settle(record: &Record) -> Result<()> {
+    let settled = within(LIMIT, "every record is answered", async || Ok(record.unanswered() == 0));
+    settled.await.with_context(|| format!("{} records are unanswered", record.unanswered()))
+}
+
+/// Waits until the readers have read to these ends.
+pub async fn caught_up(readers: &Readers, ends: &BTreeMap<Place, i64>) -> Result<()> {
+    let waited = within(LIMIT, "the readers read on", async || Ok(readers.behind(ends).is_none()));
+    waited.await.with_context(|| readers.behind(ends).unwrap_or_default())
+}
+
+/// Notes bounds, contents and committed offsets of all partitions, and answers their ends. Nobody
+/// may produce meanwhile.
+pub async fn look(bootstrap: &str, record: &Record) -> Result<BTreeMap<Place, i64>> {
+    let (bootstrap, record) = (bootstrap.to_owned(), record.clone());
+    tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer =
+            settings::consumer(&bootstrap).set("group.id", GROUP).create()?;
+        let ends = bounds(&consumer, &record)?;
+        committed(&consumer, &record)?;
+        scan(&consumer, &record, &ends)?;
+        // Deletion may have overtaken the scan; the starts of now say how far.
+        bounds(&consumer, &record)
+    })
+    .await?
+}
+
+fn bounds(consumer: &BaseConsumer, record: &Record) -> Result<BTreeMap<Place, i64>> {
+    let mut ends = BTreeMap::new();
+    for place in places() {
+        let (start, end) =
+            consumer.fetch_watermarks(topic_of(place).name, place.partition, REQUEST_LIMIT)?;
+        record.note(Event::Bounds { place, start, end });
+        ends.insert(place, end);
+    }
+    Ok(ends)
+}
+
+fn committed(consumer: &BaseConsumer, record: &Record) -> Result<()> {
+    let mut asked = TopicPartitionList::new();
+    let mut questions = Vec::new();
+    for place in places() {
+        asked.add_partition(topic_of(place).name, place.partition);
+        let ask = record.unique();
+        record.note(Event::OffsetAsked { ask, place });
+        questions.push((ask, place));
+    }
+    let answer = consumer.committed_offsets(asked, REQUEST_LIMIT)?;
+    for (ask, place) in questions {
+        let found = answer.find_partition(topic_of(place).name, place.partition);
+        let found = found.context("OffsetFetch left a partition out")?;
+        found.error()?;
+        let offset = match found.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        record.note(Event::OffsetAnswered { ask, offset });
+    }
+    Ok(())
+}
+
+/// Reads every partition from its beginning to its end.
+fn scan(consumer: &BaseConsumer, record: &Record, ends: &BTreeMap<Place, i64>) -> Result<()> {
+    let mut from = TopicPartitionList::new();
+    // What is still to be read: the pass and the end.
+    let mut open = BTreeMap::new();
+    for (&place, &until) in ends {
+        let pass = record.unique();
+        record.note(Event::PassBegan { pass, place, reader: Reader::Scan { until } });
+        from.add_partition_offset(topic_of(place).name, place.partition, Offset::Beginning)?;
+        open.insert(place, (pass, until));
+    }
+    consumer.assign(&from)?;
+    let limit = Instant::now() + LIMIT;
+    loop {
+        let overtaken = end_what_is_gone(consumer, record, &mut open);
+        if open.is_empty() {
+            return Ok(());
+        }
+        overtaken?;
+        read_while_it_flows(consumer, record, &mut open)?;
+        if Instant::now() >= limit {
+            bail!("not read to the end within {LIMIT:?}: {open:?}");
+        }
+    }
+}
+
+type Open = BTreeMap<Place, (u64, i64)>;
+
+/// Reads until nothing came for a moment or all is read.
+fn read_while_it_flows(consumer: &BaseConsumer, record: &Record, open: &mut Open) -> Result<()> {
+    const QUIET: Duration = Duration::from_millis(300);
+    while !open.is_empty() {
+        let Some(polled) = consumer.poll(QUIET) else { return Ok(()) };
+        // A connection that was lost is made again.
+        let Ok(message) = polled else { continue };
+        let place = crate::record::place_of(message.topic(), message.partition());
+        let place = place.context("a record of a topic that was not asked for")?;
+        let Some(&(pass, until)) = open.get(&place) else { continue };
+        let offset = message.offset();
+        if offset < until {
+            record.note(Event::Read { pass, offset, content: Content::decode(message.payload()) });
+        }
+        if offset >= until - 1 {
+            record.note(Event::ScanEnded { pass });
+            open.remove(&place);
+        }
+    }
+    Ok(())
+}
+
+/// Ends the passes over partitions of which nothing is left to be read.
+fn end_what_is_gone(consumer: &BaseConsumer, record: &Record, open: &mut Open) -> Result<()> {
+    for (place, (pass, until)) in open.clone() {
+        let (topic, partition) = (topic_of(place).name, place.partition);
+        let (start, _) = consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT)?;
+        if start >= until {
+            record.note(Event::ScanEnded { pass });
+            open.remove(&place);
+        }
+    }
+    Ok(())
+}
