@@ -18,11 +18,13 @@ use odradek_storage::names::Names;
 use odradek_storage::reader::LogReader;
 use odradek_storage::store::Store;
 use odradek_storage::wal::ChainHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::fetch_sessions::FetchSessions;
 use crate::group::GroupService;
 use crate::logs::Logs;
+use crate::metric_names;
 use crate::partition::PartitionLog;
 use crate::producer_ids::ProducerIds;
 use crate::server::Connections;
@@ -227,6 +229,10 @@ impl Core {
     /// # Errors
     /// See [`ProposeError`]: a time-out is a third state.
     pub async fn propose(&self, command: Command) -> Result<Outcome, ProposeError> {
-        self.metadata.propose(command).await
+        let begun = Instant::now();
+        let outcome = self.metadata.propose(command).await;
+        metrics::histogram!(metric_names::METADATA_PROPOSE_SECONDS)
+            .record(begun.elapsed().as_secs_f64());
+        outcome
     }
 }

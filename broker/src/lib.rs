@@ -2,6 +2,7 @@
 //! in the background, and how they are wired into a process. `ARCHITECTURE.md` is the map.
 
 pub mod admin_http;
+mod aside;
 pub mod background;
 pub mod cli;
 pub mod client;

@@ -2,6 +2,7 @@
 //! and how it stops.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,6 +105,8 @@ pub struct Process {
     pub core: Arc<Core>,
     /// Listeners as they are bound: name, host, port.
     pub listening: Vec<(String, String, u16)>,
+    /// Where the admin server listens, if there is one.
+    pub admin: Option<SocketAddr>,
     /// What must not end: the chain, the metadata, the work in the background.
     vital: JoinSet<(&'static str, Result<(), String>)>,
     connections: TaskTracker,
@@ -160,7 +163,7 @@ impl Process {
         background::ownership::follow(&core, &core.image()).await;
         let background_stop = CancellationToken::new();
         spawn_background(&core, &mut vital, &background_stop);
-        spawn_admin(&core, &mut vital, &background_stop).await?;
+        let admin = spawn_admin(&core, &mut vital, &background_stop).await?;
         let connections = TaskTracker::new();
         for bound in bound {
             bound.serve(&core, &connections);
@@ -168,6 +171,7 @@ impl Process {
         Ok(Self {
             core,
             listening,
+            admin,
             vital,
             connections,
             chain_stop,
@@ -376,15 +380,16 @@ async fn spawn_admin(
     core: &Arc<Core>,
     vital: &mut JoinSet<(&'static str, Result<(), String>)>,
     stop: &CancellationToken,
-) -> Result<(), StartError> {
-    let Some(listen) = core.settings().admin_listen.clone() else { return Ok(()) };
-    let metrics = recorder::install()?;
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(listen) = core.settings().admin_listen.clone() else { return Ok(None) };
+    let shown = recorder::install()?;
     let readiness = Arc::new(BrokerReadiness(core.clone()));
-    let server = AdminServer::bind(&listen, metrics.clone(), readiness).await?;
-    spawn(vital, stop, "metrics", recorder::upkeep(metrics, stop.clone()));
-    spawn(vital, stop, "gauges", background::gauges::run(core.clone()));
+    let server = AdminServer::bind(&listen, shown.clone(), readiness).await?;
+    let address = server.address()?;
+    spawn(vital, stop, "metrics", recorder::upkeep(shown.clone(), stop.clone()));
+    spawn(vital, stop, "gauges", background::gauges::run(core.clone(), shown));
     spawn(vital, stop, "the admin server", server.run(stop.clone()));
-    Ok(())
+    Ok(Some(address))
 }
 
 fn spawn(

@@ -13,6 +13,7 @@ use odradek_storage::reader::ReadError;
 use tracing::warn;
 
 use crate::core::Core;
+use crate::metric_names;
 use crate::partition::{Found, PartitionLog};
 
 /// How often a read that met metadata older than the bucket looks at newer.
@@ -54,10 +55,14 @@ pub async fn read(
 ) -> Result<Vec<Bytes>, ResponseError> {
     match log.find(offset, max_bytes, min_one) {
         Found::Nothing => Ok(Vec::new()),
-        Found::Cached(chunks) => Ok(chunks),
+        Found::Cached(chunks) => {
+            metrics::counter!(metric_names::LOG_CACHE_HITS).increment(1);
+            Ok(chunks)
+        }
         Found::OutOfRange => out_of_range(log, offset).await,
         Found::Stored if max_bytes == 0 && !min_one => Ok(Vec::new()),
         Found::Stored => {
+            metrics::counter!(metric_names::LOG_CACHE_MISSES).increment(1);
             let read = |ranges: Arc<PartitionRanges>| async move {
                 core.reader.read(&ranges, offset, max_bytes, min_one).await
             };

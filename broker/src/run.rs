@@ -90,7 +90,7 @@ fn welcome(settings: &Settings, process: &Process) {
     for (name, host, port) in &process.listening {
         let _ = writeln!(out, "  listens    {name} at {host}:{port}");
     }
-    if let Some(admin) = &settings.admin_listen {
+    if let Some(admin) = &process.admin {
         let _ = writeln!(out, "  admin      http://{admin} (/livez, /readyz, /metrics)");
     }
     let _ = writeln!(out, "  records    {}", core.store);

@@ -3,9 +3,9 @@
 
 use kafka_protocol::ResponseError;
 use odradek_common::batch::{Batch, TimestampType};
-use odradek_common::limits::DECOMPRESSED_BATCH_BYTES;
-use odradek_protocol::records;
+use odradek_protocol::records::{self, Head, RecordsError};
 
+use crate::aside;
 use crate::core::Core;
 use crate::partition::PartitionLog;
 use crate::reading;
@@ -31,8 +31,12 @@ pub async fn at_or_after(
     let start = log.offsets().log_start;
     let mut from = start;
     while let Some(batch) = reading::batch_at_or_after(core, log, from, timestamp).await? {
-        let mut records = stamped(&batch)?.into_iter();
-        let found = records.find(|r| r.offset >= start && r.timestamp >= timestamp);
+        let found = aside::look_into(&batch, move |batch, cap_bytes| {
+            let fits = |r: &Stamped| r.offset >= start && r.timestamp >= timestamp;
+            let mut records = stamped(batch, cap_bytes)?;
+            records.find(|r| r.as_ref().map_or(true, fits)).transpose()
+        });
+        let found = found.await.map_err(corrupt)?;
         if found.is_some() {
             return Ok(found);
         }
@@ -52,22 +56,34 @@ pub async fn with_max_timestamp(
     let Some(batch) = reading::batch_with_max_timestamp(core, log).await? else {
         return Ok(None);
     };
-    let records = stamped(&batch)?;
-    // Of equals `max_by_key` gives the last, so the order is turned round.
-    Ok(records.into_iter().rev().max_by_key(|r| r.timestamp))
+    let first_of_largest = |batch: &Batch, cap_bytes| {
+        let mut best: Option<Stamped> = None;
+        for record in stamped(batch, cap_bytes)? {
+            let record = record?;
+            if best.is_none_or(|best| record.timestamp > best.timestamp) {
+                best = Some(record);
+            }
+        }
+        Ok(best)
+    };
+    aside::look_into(&batch, first_of_largest).await.map_err(corrupt)
 }
 
-fn stamped(batch: &Batch) -> Result<Vec<Stamped>, ResponseError> {
+/// Offsets and timestamps of a batch's records. With log-append time all have the same, so that the
+/// first is answered for all of them and nothing need be decompressed.
+fn stamped(
+    batch: &Batch,
+    cap_bytes: usize,
+) -> Result<Box<dyn Iterator<Item = Result<Stamped, RecordsError>> + '_>, RecordsError> {
     let header = &batch.header;
     if header.timestamp_type() == TimestampType::LogAppendTime {
-        return Ok(vec![Stamped { offset: header.base_offset, timestamp: header.max_timestamp }]);
+        let first = Stamped { offset: header.base_offset, timestamp: header.max_timestamp };
+        return Ok(Box::new(std::iter::once(Ok(first))));
     }
-    let records = records::decode(batch, DECOMPRESSED_BATCH_BYTES);
-    records
-        .map_err(|_| ResponseError::CorruptMessage)?
-        .map(|record| {
-            let record = record.map_err(|_| ResponseError::CorruptMessage)?;
-            Ok(Stamped { offset: record.offset, timestamp: record.timestamp_ms })
-        })
-        .collect()
+    let of = |head: Head| Stamped { offset: head.offset, timestamp: head.timestamp_ms };
+    Ok(Box::new(records::heads(batch, cap_bytes)?.map(move |head| head.map(of))))
+}
+
+fn corrupt(_: RecordsError) -> ResponseError {
+    ResponseError::CorruptMessage
 }

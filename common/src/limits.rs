@@ -24,6 +24,11 @@ pub const SPARSE_INDEX_BYTES: u64 = 64 << 10;
 pub const CACHE_BLOCK_BYTES: u64 = 1 << 20;
 /// Bytes that one batch may decompress to where its records must be looked at.
 pub const DECOMPRESSED_BATCH_BYTES: usize = 256 << 20;
+/// Bytes that a batch may decompress to on the thread that serves its connection; what becomes more is
+/// looked through aside ...
+pub const DECOMPRESSED_AT_ONCE_BYTES: usize = 2 << 20;
+/// ... so many batches at once.
+pub const BATCHES_LOOKED_INTO: usize = 2;
 /// Partitions that one fetch session may hold.
 pub const FETCH_SESSION_PARTITIONS: usize = 100_000;
 /// Requests of one connection that may wait for their answers at once.
@@ -290,6 +295,8 @@ pub const COORDINATOR_UNLANDED_BYTES: usize = 4 << 20;
 /// Bytes of memory that the live groups of one partition of `__consumer_offsets` may take beside
 /// their records.
 pub const GROUP_MEMORY_BYTES: u64 = 64 << 20;
+/// Committed offsets whose lag is shown among the metrics.
+pub const GROUP_LAG_SERIES: usize = 10_000;
 /// Protocols that one member may offer.
 pub const GROUP_PROTOCOLS: usize = 256;
 /// Offsets that one request may commit, fetch or delete.

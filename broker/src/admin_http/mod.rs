@@ -22,7 +22,6 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use metrics_exporter_prometheus::PrometheusHandle;
 use odradek_common::limits::{
     ADMIN_CONNECTION_MS, ADMIN_CONNECTIONS, ADMIN_REQUEST_HEAD_BYTES, ADMIN_REQUEST_HEAD_MS,
 };
@@ -71,7 +70,7 @@ impl AdminServer {
     /// The address cannot be resolved or bound.
     pub async fn bind(
         listen: &HostPort,
-        metrics: PrometheusHandle,
+        metrics: recorder::Shown,
         readiness: Arc<dyn Readiness>,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind((listen.host.as_str(), listen.port)).await?;

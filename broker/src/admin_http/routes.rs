@@ -9,18 +9,18 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::recorder::Shown;
 use super::{Check, Readiness};
 
 #[derive(Clone)]
 struct Served {
-    metrics: PrometheusHandle,
+    metrics: Shown,
     readiness: Arc<dyn Readiness>,
 }
 
 /// All routes.
-pub(super) fn router(metrics: PrometheusHandle, readiness: Arc<dyn Readiness>) -> Router {
+pub(super) fn router(metrics: Shown, readiness: Arc<dyn Readiness>) -> Router {
     Router::new()
         .route("/", get(|| async { "/livez\n/readyz\n/readyz?format=json\n/metrics\n" }))
         .route("/livez", get(|| async { "ok\n" }))

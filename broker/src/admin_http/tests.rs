@@ -36,7 +36,8 @@ async fn start() -> Running {
     metrics::with_local_recorder(&recorder, || {
         metrics::counter!(crate::metric_names::PRODUCED_BYTES).increment(5);
     });
-    let server = AdminServer::bind(&listen, recorder.handle(), broker.clone()).await.unwrap();
+    let shown = recorder::Shown::of(recorder.handle());
+    let server = AdminServer::bind(&listen, shown, broker.clone()).await.unwrap();
     let address = server.address().unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(server.run(shutdown.clone()));

@@ -12,9 +12,11 @@ use odradek_common::limits::COMMAND_RANGES;
 use odradek_common::phases::Phase;
 use odradek_metadata::{Command, CommitFlush, FlushedRange, Outcome, ProposeError, Trim};
 use odradek_storage::flush::{self, FlushError, FlushPart, FlushSource, FlushedRound};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::core::Core;
+use crate::metric_names;
 use crate::partition::{PartitionLog, checkpoint};
 
 /// How often the un-flushed bytes are looked at.
@@ -35,17 +37,21 @@ pub enum RoundError {
 pub async fn run(core: Arc<Core>) {
     let interval = core.settings().background.flush_interval;
     let bytes = core.settings().background.flush_bytes;
-    let mut last = tokio::time::Instant::now();
+    let mut last = Instant::now();
     loop {
         tokio::time::sleep(LOOK.min(interval)).await;
         let gathered: u64 = core.logs.all().iter().map(|log| log.unflushed_bytes()).sum();
         if gathered < bytes && (last.elapsed() < interval || gathered == 0) {
             continue;
         }
+        let begun = Instant::now();
         if let Err(error) = now(&core).await {
+            metrics::counter!(metric_names::FLUSH_FAILED).increment(1);
             warn!(%error, "a flush did not succeed; it is tried again");
         }
-        last = tokio::time::Instant::now();
+        last = Instant::now();
+        metrics::histogram!(metric_names::FLUSH_SECONDS)
+            .record(last.duration_since(begun).as_secs_f64());
     }
 }
 

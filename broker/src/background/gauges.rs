@@ -3,18 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odradek_common::limits::{ANSWER_BYTES, REQUEST_BYTES};
+use odradek_common::ids::TopicPartition;
+use odradek_common::limits::{ANSWER_BYTES, GROUP_LAG_SERIES, REQUEST_BYTES};
+use odradek_storage::metric_names as storage_names;
+use tracing::warn;
 
+use crate::admin_http::recorder::Shown;
 use crate::core::Core;
+use crate::group::{CommittedOffset, GroupState};
 use crate::metric_names as names;
 use crate::topics::LiveTopics;
 
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Sets the gauges every few seconds.
-pub async fn run(core: Arc<Core>) {
+pub async fn run(core: Arc<Core>, shown: Shown) {
     loop {
         set(&core);
+        groups(&core, &shown).await;
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -37,7 +43,12 @@ fn set(core: &Core) {
     budget("requests", core.request_bytes.used(), REQUEST_BYTES);
     budget("answers", core.answer_bytes.used(), ANSWER_BYTES);
     budget("log cache", core.logs.cached_bytes(), core.settings().cache.log_bytes);
+    // The chain sets these when it moves; while it does not, it is the age that tells.
     let chain = core.chain.stats();
+    let age = chain.oldest_unlanded.as_secs_f64();
+    metrics::gauge!(storage_names::WAL_SLOTS_IN_FLIGHT).set(chain.slots_in_flight as f64);
+    metrics::gauge!(storage_names::WAL_UNLANDED_BYTES).set(chain.unlanded_bytes as f64);
+    metrics::gauge!(storage_names::WAL_OLDEST_UNLANDED_SECONDS).set(age);
     budget("write-ahead log", chain.unlanded_bytes, core.settings().wal.unlanded_bytes);
 }
 
@@ -45,4 +56,35 @@ fn set(core: &Core) {
 fn budget(name: &'static str, used: usize, limit: usize) {
     metrics::gauge!(names::MEMORY_USED_BYTES, "budget" => name).set(used as f64);
     metrics::gauge!(names::MEMORY_LIMIT_BYTES, "budget" => name).set(limit as f64);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
+async fn groups(core: &Core, shown: &Shown) {
+    let counts = core.groups.counts();
+    for (state, count) in GroupState::ALL.iter().zip(counts.groups) {
+        metrics::gauge!(names::GROUPS, "state" => state.name()).set(count as f64);
+    }
+    metrics::gauge!(names::GROUP_MEMBERS).set(counts.members as f64);
+    metrics::counter!(names::GROUP_REBALANCES).absolute(counts.rebalances);
+    let committed = core.groups.committed_offsets(GROUP_LAG_SERIES);
+    // Shards that are slow to answer keep the other gauges from being set: what was shown stays.
+    let Ok((committed, all)) = tokio::time::timeout(EVERY, committed).await else { return };
+    metrics::gauge!(names::GROUP_LAG_CUT).set(f64::from(u8::from(!all)));
+    let set = || committed.into_iter().for_each(|offset| lag(core, offset));
+    if let Err(error) = shown.replace_passing(set) {
+        warn!(%error, "the lag of groups cannot be shown");
+    }
+}
+
+/// A partition that is not owned here has no lag that is known.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
+fn lag(core: &Core, committed: CommittedOffset) {
+    let CommittedOffset { group, topic, partition, offset } = committed;
+    let Some(id) = core.topic_id(&topic) else { return };
+    let Some(log) = core.logs.get(&TopicPartition { topic: id, partition }) else { return };
+    let lag = log.offsets().high_watermark.saturating_sub(offset).max(0);
+    let partition = partition.to_string();
+    let labels =
+        [("group", group.to_string()), ("topic", topic.to_string()), ("partition", partition)];
+    metrics::gauge!(names::GROUP_LAG, &labels).set(lag as f64);
 }

@@ -10,6 +10,7 @@ use odradek_common::limits::COMMAND_RANGES;
 use odradek_metadata::image::{Partition, TopicState};
 use odradek_metadata::{Command, Image, ReleasePartitions};
 use odradek_storage::catalog::CatalogError;
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::core::Core;
@@ -21,12 +22,37 @@ use crate::topics::OFFSETS_TOPIC;
 /// What could not be taken up is tried again after this, if no newer image comes before.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Follows until the metadata's watch ends.
+/// What a pass over an image has left to be done.
+pub struct Followed {
+    /// Whether all could be taken up.
+    complete: bool,
+    /// Partitions of topics that are being deleted, which have no log here any more.
+    releasable: Releasable,
+}
+
+type Releasable = Vec<(TopicPartition, LeaderEpoch)>;
+
+/// Follows until the metadata's watch ends. What is to be released waits for the write-ahead log,
+/// and nothing else waits for that.
 pub async fn run(core: Arc<Core>) {
+    let (tell, told) = watch::channel(Releasable::new());
+    tokio::select! {
+        () = follow_all(&core, &tell) => {}
+        () = release_all(&core, told) => {}
+    }
+}
+
+async fn follow_all(core: &Arc<Core>, tell: &watch::Sender<Releasable>) {
     let mut images = core.metadata.subscribe();
     loop {
         let image = images.borrow_and_update().clone();
-        let changed = if follow(&core, &image).await {
+        let Followed { complete, releasable } = follow(core, &image).await;
+        tell.send_if_modified(|before| {
+            let is_other = *before != releasable;
+            *before = releasable;
+            is_other
+        });
+        let changed = if complete {
             images.changed().await
         } else {
             tokio::time::timeout(AGAIN, images.changed()).await.unwrap_or(Ok(()))
@@ -37,11 +63,25 @@ pub async fn run(core: Arc<Core>) {
     }
 }
 
-/// Makes the logs of this broker those that `image` gives it; false if not all could be taken up.
-pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> bool {
+async fn release_all(core: &Core, mut told: watch::Receiver<Releasable>) {
+    loop {
+        let releasable = told.borrow_and_update().clone();
+        let changed = if release(core, releasable).await {
+            told.changed().await
+        } else {
+            tokio::time::timeout(AGAIN, told.changed()).await.unwrap_or(Ok(()))
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+/// Makes the logs of this broker those that `image` gives it.
+pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> Followed {
     let mut complete = true;
     let mut mine = HashSet::new();
-    let mut releasable = Vec::new();
+    let mut releasable = Releasable::new();
     for (at, partition) in image.owned_by(core.me) {
         let deleting = image.topic(at.topic).is_none_or(|t| t.state == TopicState::Deleting);
         if deleting {
@@ -59,8 +99,7 @@ pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> bool {
             let_go(core, &log).await;
         }
     }
-    release(core, image, releasable).await;
-    complete
+    Followed { complete, releasable }
 }
 
 /// Topic settings and log start may have changed.
@@ -130,19 +169,24 @@ async fn let_go(core: &Core, log: &PartitionLog) {
 }
 
 /// Consents to the deletion of topics: nothing is appended to their partitions here any more, and
-/// the offsets that groups committed for them are gone before their names can be used again.
-async fn release(core: &Core, image: &Image, partitions: Vec<(TopicPartition, LeaderEpoch)>) {
+/// the offsets that groups committed for them are gone before their names can be used again. False
+/// if it has to be tried again.
+async fn release(core: &Core, partitions: Releasable) -> bool {
     if partitions.is_empty() {
-        return;
+        return true;
     }
+    let image = core.image();
     let topics: BTreeSet<TopicId> = partitions.iter().map(|(at, _)| at.topic).collect();
     let names = topics.iter().filter_map(|id| Some(image.topic(*id)?.name.to_string()));
     core.groups.topics_deleted(names.collect()).await.await;
+    let mut complete = true;
     for partitions in partitions.chunks(COMMAND_RANGES) {
         let partitions = partitions.to_vec();
         let command = Command::ReleasePartitions(ReleasePartitions { by: core.me, partitions });
         if let Err(error) = core.propose(command).await {
             warn!(%error, "could not let go of deleted partitions; it is tried again");
+            complete = false;
         }
     }
+    complete
 }

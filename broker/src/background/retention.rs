@@ -7,6 +7,7 @@ use odradek_storage::range::Range;
 use tracing::{info, warn};
 
 use crate::core::Core;
+use crate::metric_names;
 use crate::partition::PartitionLog;
 use crate::topics::LiveTopics;
 use crate::{log_start, reading};
@@ -45,6 +46,7 @@ async fn apply(core: &Core, log: &PartitionLog, rule: Rule) -> Result<(), String
         return Ok(());
     };
     log_start::raise(core, log, offset).await.map_err(|code| code.to_string())?;
+    metrics::counter!(metric_names::RETENTION_ADVANCED).increment(1);
     info!(topic = %log.topic, partition = log.id.partition, log_start = offset, "retention");
     Ok(())
 }

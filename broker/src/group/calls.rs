@@ -66,8 +66,8 @@ pub enum Request {
     DeleteGroups(Vec<GroupId>),
     /// These topics are gone, and their offsets with them.
     TopicsDeleted(Arc<[String]>),
-    /// All committed offsets.
-    Committed,
+    /// Committed offsets, so many at most.
+    Committed(usize),
 }
 
 /// An offset that a group has committed.

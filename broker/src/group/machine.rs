@@ -213,7 +213,7 @@ impl StateMachine for GroupMachine {
             Request::Describe(version, groups) => self.describe(token, version, &groups),
             Request::DeleteGroups(groups) => self.delete_groups(token, &groups),
             Request::TopicsDeleted(topics) => self.topics_deleted(token, &topics),
-            Request::Committed => self.committed(token),
+            Request::Committed(most) => self.committed(token, most),
         }
         self.cx.take_effects()
     }
@@ -231,7 +231,7 @@ impl StateMachine for GroupMachine {
             | Request::Fetch(_)
             | Request::List(..)
             | Request::Describe(..)
-            | Request::Committed => false,
+            | Request::Committed(_) => false,
         }
     }
 

@@ -275,7 +275,8 @@ impl GroupMachine {
         }
     }
 
-    pub(super) fn committed(&mut self, token: Token) {
+    /// For whoever watches: what is not durable yet counts too, so that it never waits for the store.
+    pub(super) fn committed(&mut self, token: Token, most: usize) {
         let store = &self.cx.store;
         let committed = store.groups_with_offsets().flat_map(|group| {
             store.offsets(group).map(|(topic, partition, offset)| CommittedOffset {
@@ -285,8 +286,8 @@ impl GroupMachine {
                 offset: offset.offset,
             })
         });
-        let committed = committed.collect();
-        self.cx.answer(token, Answer::Committed(committed));
+        let committed = committed.take(most).collect();
+        self.cx.answer_now(token, Answer::Committed(committed));
     }
 
     /// The next look for expired offsets. It is not at load: after a long stop the consumers of an

@@ -1,6 +1,6 @@
 //! DescribeCluster (API 60), DescribeLogDirs (API 35) and DescribeAcls (API 29).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
@@ -90,7 +90,7 @@ pub(super) async fn describe_log_dirs(
     DescribeLogDirsResponse::default().with_results(vec![result])
 }
 
-fn asked(core: &Core, request: DescribeLogDirsRequest) -> Vec<TopicPartition> {
+fn asked(core: &Core, request: DescribeLogDirsRequest) -> BTreeSet<TopicPartition> {
     let Some(topics) = request.topics else {
         return core.logs.all().iter().map(|log| log.id).collect();
     };

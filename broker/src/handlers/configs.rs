@@ -79,13 +79,19 @@ fn find(core: &Core, kind: i8, name: &str) -> Result<Resource, Failure> {
     }
 }
 
-/// Serves DescribeConfigs.
+/// Serves DescribeConfigs. What is asked for several times is told once: a broker's settings with
+/// all there is to say of them are a thousand times longer than the question.
 pub(super) fn describe_configs(
     core: &Core,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let (synonyms, docs) = (request.include_synonyms, request.include_documentation);
-    let results = request.resources.into_iter().map(|resource| {
+    let mut seen = BTreeSet::new();
+    let resources = request
+        .resources
+        .into_iter()
+        .filter(|r| seen.insert((r.resource_type, r.resource_name.to_string())));
+    let results = resources.map(|resource| {
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{Answer, Body, Context, text};
 use crate::core::Core;
 use crate::fetch_sessions::{Begun, SessionRequest, Told, Wanted};
+use crate::metric_names;
 use crate::partition::PartitionLog;
 use crate::reading;
 use crate::server::budget::AnswerGrant;
@@ -83,6 +84,8 @@ async fn answer(
         }
     };
     let (reads, grant) = read_or_wait(core, &request, &begun.wanted).await;
+    let bytes: usize = reads.iter().map(|read| read.bytes).sum();
+    metrics::counter!(metric_names::FETCHED_BYTES).increment(bytes as u64);
     (respond(core, &begun, reads), grant)
 }
 

@@ -1,6 +1,8 @@
 //! FindCoordinator (API 10) and the APIs of classic consumer groups: each fixes its place in its
 //! coordinator's order here and is answered when its records are durable.
 
+use std::collections::BTreeSet;
+
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::offset_commit_response::{
@@ -8,7 +10,7 @@ use kafka_protocol::messages::offset_commit_response::{
 };
 use kafka_protocol::messages::{
     BrokerId as WireBrokerId, FindCoordinatorRequest, FindCoordinatorResponse, OffsetCommitRequest,
-    OffsetCommitResponse, RequestKind, ResponseKind, TopicName,
+    OffsetCommitResponse, OffsetFetchRequest, RequestKind, ResponseKind, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -36,10 +38,10 @@ pub(super) async fn handle(core: &Core, context: &Context, request: RequestKind)
         RequestKind::Heartbeat(r) => later(groups.heartbeat(r).await),
         RequestKind::LeaveGroup(r) => later(groups.leave(version, r).await),
         RequestKind::OffsetCommit(r) => commit(core, version, r).await,
-        RequestKind::OffsetFetch(r) => later(groups.fetch(version, r).await),
+        RequestKind::OffsetFetch(r) => now(groups.fetch(version, each_once(r)).await).await,
         RequestKind::OffsetDelete(r) => later(groups.delete_offsets(r).await),
-        RequestKind::ListGroups(r) => later(groups.list(version, r).await),
-        RequestKind::DescribeGroups(r) => later(groups.describe(version, r).await),
+        RequestKind::ListGroups(r) => now(groups.list(version, r).await).await,
+        RequestKind::DescribeGroups(r) => now(groups.describe(version, r).await).await,
         RequestKind::DeleteGroups(r) => later(groups.delete_groups(r).await),
         // The dispatch sends nothing else here.
         _ => Answer::Close,
@@ -90,6 +92,29 @@ async fn commit(core: &Core, version: i16, mut request: OffsetCommitRequest) -> 
 
 fn later<T: Into<ResponseKind> + 'static>(answer: Deferred<T>) -> Answer {
     Answer::Later(Box::pin(async move { Body::of(answer.await) }))
+}
+
+/// An answer that may be large: the connection takes no further request before it is there, so that
+/// no number of them waits for a peer that does not read.
+async fn now<T: Into<ResponseKind> + 'static>(answer: Deferred<T>) -> Answer {
+    Answer::Ready(Body::of(answer.await))
+}
+
+/// With each partition once in what is asked of a group.
+fn each_once(mut request: OffsetFetchRequest) -> OffsetFetchRequest {
+    let mut seen = BTreeSet::new();
+    for topic in request.topics.iter_mut().flatten() {
+        let name = topic.name.to_string();
+        topic.partition_indexes.retain(|index| seen.insert((name.clone(), *index)));
+    }
+    for group in &mut request.groups {
+        seen.clear();
+        for topic in group.topics.iter_mut().flatten() {
+            let name = topic.name.to_string();
+            topic.partition_indexes.retain(|index| seen.insert((name.clone(), *index)));
+        }
+    }
+    request
 }
 
 /// Serves FindCoordinator; the topic of the coordinators' records is made when it is first asked
@@ -150,6 +175,37 @@ async fn find(core: &Core, context: &Context, key_type: i8, key: StrBytes) -> Co
             .with_port(listener.port.into()),
         _ => {
             failed(key, ResponseError::CoordinatorNotAvailable, "the coordinator has no owner now")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_protocol::messages::offset_fetch_request::{
+        OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    };
+
+    #[test]
+    fn a_partition_is_asked_for_once_a_group() {
+        let name = || TopicName(text("t"));
+        let old = OffsetFetchRequestTopic::default()
+            .with_name(name())
+            .with_partition_indexes(vec![1, 0, 1]);
+        let new = OffsetFetchRequestTopics::default()
+            .with_name(name())
+            .with_partition_indexes(vec![3, 3, 4]);
+        let group = OffsetFetchRequestGroup::default().with_topics(Some(vec![new.clone(), new]));
+        let request = OffsetFetchRequest::default()
+            .with_topics(Some(vec![old.clone(), old]))
+            .with_groups(vec![group.clone(), group]);
+        let once = each_once(request);
+        let old: Vec<_> = once.topics.unwrap().into_iter().map(|t| t.partition_indexes).collect();
+        assert_eq!(old, [vec![1, 0], vec![]]);
+        for group in once.groups {
+            let new: Vec<_> =
+                group.topics.unwrap().into_iter().map(|t| t.partition_indexes).collect();
+            assert_eq!(new, [vec![3, 4], vec![]]);
         }
     }
 }

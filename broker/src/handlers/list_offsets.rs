@@ -1,6 +1,7 @@
 //! ListOffsets (API 2) and OffsetForLeaderEpoch (API 23): which offset stands at a time, an end or
 //! a change of leader.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -53,13 +54,20 @@ pub(super) async fn list_offsets(
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
+    let mut seen = BTreeSet::new();
     for topic in request.topics {
         let id = core.topic_id(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let answer = ListOffsetsPartitionResponse::default()
                 .with_partition_index(partition.partition_index);
-            partitions.push(match list(core, id, &partition).await {
+            // As in Kafka, a partition stands in a request once.
+            let once = seen.insert((topic.name.to_string(), partition.partition_index));
+            let listed = match once {
+                true => list(core, id, &partition).await,
+                false => Err(ResponseError::InvalidRequest),
+            };
+            partitions.push(match listed {
                 Ok(listed) => answer
                     .with_offset(listed.offset)
                     .with_timestamp(listed.timestamp)

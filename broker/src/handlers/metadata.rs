@@ -1,12 +1,13 @@
 //! Metadata (API 3) and DescribeTopicPartitions (API 75): topics, partitions and who owns them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -37,6 +38,7 @@ pub(super) async fn metadata(
     let topics = match &request.topics {
         // Version 0 says "all" with an empty list, later ones with null.
         Some(asked) if !(asked.is_empty() && context.version == 0) => {
+            let asked = each_once(asked);
             let mut failed = BTreeMap::new();
             if create {
                 let image = core.image();
@@ -74,6 +76,16 @@ pub(super) async fn metadata(
         .with_cluster_id(Some(text(core.cluster.as_str())))
         .with_controller_id(WireBrokerId(core.me.broker.0))
         .with_topics(topics)
+}
+
+/// As Kafka, which takes what is asked for as a set.
+fn each_once(asked: &[MetadataRequestTopic]) -> Vec<&MetadataRequestTopic> {
+    let mut seen = BTreeSet::new();
+    let key = |t: &&MetadataRequestTopic| match &t.name {
+        Some(name) => (name.to_string(), uuid::Uuid::nil()),
+        None => (String::new(), t.topic_id),
+    };
+    asked.iter().filter(|t| seen.insert(key(t))).collect()
 }
 
 fn brokers(image: &Image, listener: &str) -> Vec<MetadataResponseBroker> {
@@ -230,4 +242,22 @@ fn described_page(
     let partitions = partitions.collect();
     let next = rest.next().map(|(at, _)| at.partition);
     (answer.with_topic_id(topic.id.0).with_partitions(partitions), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_twice_is_told_once() {
+        let named =
+            |name: &str| MetadataRequestTopic::default().with_name(Some(TopicName(text(name))));
+        let of_id = |id: u128| {
+            let id = uuid::Uuid::from_u128(id);
+            MetadataRequestTopic::default().with_name(None).with_topic_id(id)
+        };
+        let asked = [named("a"), of_id(1), named("b"), named("a"), of_id(1), of_id(2)];
+        let told = each_once(&asked);
+        assert_eq!(told, [&asked[0], &asked[1], &asked[2], &asked[5]]);
+    }
 }

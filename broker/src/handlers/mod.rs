@@ -30,8 +30,25 @@ use crate::core::Core;
 use crate::metric_names;
 use crate::server::budget::AnswerGrant;
 
+/// A request that was read and not yet answered; it is as long as this is.
+#[derive(Debug)]
+struct InFlight(());
+
+impl InFlight {
+    fn begin() -> Self {
+        metrics::gauge!(metric_names::REQUESTS_IN_FLIGHT).increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics::gauge!(metric_names::REQUESTS_IN_FLIGHT).decrement(1.0);
+    }
+}
+
 /// Whom a request comes from, and how its answer is encoded.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Context {
     /// The API asked.
     pub api: ApiKey,
@@ -45,6 +62,7 @@ pub struct Context {
     pub peer: SocketAddr,
     /// The listener it came through: answers name the brokers' addresses of this listener.
     pub listener: Arc<str>,
+    _in_flight: InFlight,
 }
 
 impl Context {
@@ -58,6 +76,7 @@ impl Context {
             client_id: header.client_id.as_ref().map(|id| id.to_string()).unwrap_or_default(),
             peer,
             listener: listener.clone(),
+            _in_flight: InFlight::begin(),
         }
     }
 
@@ -65,7 +84,8 @@ impl Context {
     #[must_use]
     pub fn of_api_versions(correlation_id: i32, peer: SocketAddr, listener: &Arc<str>) -> Self {
         let (api, client_id) = (ApiKey::ApiVersions, String::new());
-        Self { api, version: 0, correlation_id, client_id, peer, listener: listener.clone() }
+        let (listener, _in_flight) = (listener.clone(), InFlight::begin());
+        Self { api, version: 0, correlation_id, client_id, peer, listener, _in_flight }
     }
 }
 
@@ -116,6 +136,13 @@ impl Body {
     /// # Errors
     /// If the body cannot be said in the version asked for.
     pub fn encode(&self, context: &Context) -> Result<Vec<Bytes>, EncodeError> {
+        let chunks = self.chunks(context)?;
+        let bytes: usize = chunks.iter().map(Bytes::len).sum();
+        metrics::counter!(metric_names::SENT_BYTES).increment(bytes as u64);
+        Ok(chunks)
+    }
+
+    fn chunks(&self, context: &Context) -> Result<Vec<Bytes>, EncodeError> {
         match self {
             Self::Kind(body) => {
                 let Context { api, version, correlation_id, .. } = *context;

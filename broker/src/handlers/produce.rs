@@ -7,7 +7,7 @@ use std::time::Duration;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
 use odradek_common::batch::Batch;
 use odradek_common::ids::{SlotNumber, TopicId, TopicPartition};
 use odradek_storage::wal::ChainError;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{Answer, Body, text};
 use crate::core::Core;
+use crate::metric_names;
 use crate::partition::{AppendError, Appended, PartitionLog};
 use crate::topics::is_internal;
 
@@ -34,7 +35,8 @@ struct PendingTopic {
 /// connection, as that is all a client of this kind can notice.
 pub(super) async fn produce(core: &Arc<Core>, mut request: ProduceRequest) -> Answer {
     let acks = request.acks;
-    let deadline = Instant::now() + timeout(request.timeout_ms);
+    let begun = Instant::now();
+    let deadline = begun + timeout(request.timeout_ms);
     let refused = refuse(&request);
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for mut data in std::mem::take(&mut request.topic_data) {
@@ -55,8 +57,11 @@ pub(super) async fn produce(core: &Arc<Core>, mut request: ProduceRequest) -> An
         topics.push(PendingTopic { data, partitions });
     }
     if acks == 0 {
-        let failed = topics.iter().flat_map(|t| &t.partitions).any(|p| p.outcome.is_err());
-        return if failed { Answer::Close } else { Answer::Nothing };
+        let outcomes = topics.iter().flat_map(|t| &t.partitions).map(|p| &p.outcome);
+        let errors = outcomes.filter_map(|o| o.as_ref().err()).map(|e| e.code.code()).collect();
+        // Others are counted when they are answered.
+        metric_names::count_request(ApiKey::Produce, &errors, begun.elapsed());
+        return if errors.is_empty() { Answer::Nothing } else { Answer::Close };
     }
     Answer::Later(Box::pin(async move { Body::of(acknowledge(topics, deadline).await) }))
 }
@@ -109,7 +114,7 @@ async fn append(
             return (Err(AppendError::new(ResponseError::RequestTimedOut, message)), None);
         }
     }
-    (log.append(batch, core.clock.now_ms()), Some(log))
+    (log.append(batch, core.clock.now_ms()).await, Some(log))
 }
 
 /// A request from version 3 on holds exactly one batch a partition, of magic 2.

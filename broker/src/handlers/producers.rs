@@ -1,5 +1,7 @@
 //! InitProducerId (API 22) without a transactional id, and DescribeProducers (API 61).
 
+use std::collections::BTreeSet;
+
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
@@ -38,16 +40,20 @@ pub(super) async fn init_producer_id(
     }
 }
 
-/// Serves DescribeProducers (KIP-664).
+/// Serves DescribeProducers (KIP-664). A partition that is asked for twice is described once.
 pub(super) async fn describe_producers(
     core: &Core,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
+    let mut seen = BTreeSet::new();
     for topic in request.topics {
         let id = core.topic_id(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
         for index in topic.partition_indexes {
+            if !seen.insert((topic.name.to_string(), index)) {
+                continue;
+            }
             let answer = PartitionResponse::default().with_partition_index(index);
             let log = match id {
                 Some(topic) => core.owned_log(TopicPartition { topic, partition: index }),

@@ -17,6 +17,7 @@ use kafka_protocol::messages::{
     DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
 };
 use odradek_common::ids::{BrokerId, TopicId};
+use odradek_common::limits::TOPIC_PARTITIONS;
 use odradek_metadata::{Command, CreatePartitions, CreateTopic, Image};
 use tokio::time::Instant;
 
@@ -51,10 +52,15 @@ pub(super) async fn create_topics(
     for topic in &request.topics {
         *counts.entry(topic.name.to_string()).or_default() += 1;
     }
+    let default_count = core.settings().topics.num_partitions;
+    let excessive = total_partitions(&request.topics, default_count) > TOPIC_PARTITIONS;
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let once = counts.get(topic.name.as_str()) == Some(&1);
-        let made = if once {
+        let made = if excessive {
+            let message = "Excessively large number of partitions per request.";
+            Err(Failure::new(ResponseError::PolicyViolation, message))
+        } else if once {
             create(core, &topic, request.validate_only, deadline).await
         } else {
             Err(Failure::new(ResponseError::InvalidRequest, "Duplicate topic name."))
@@ -71,6 +77,16 @@ pub(super) async fn create_topics(
         });
     }
     CreateTopicsResponse::default().with_topics(results)
+}
+
+/// Partitions that a request asks for, of all its topics together.
+fn total_partitions(topics: &[CreatableTopic], default_count: i32) -> usize {
+    let of = |topic: &CreatableTopic| match topic.num_partitions {
+        _ if !topic.assignments.is_empty() => topic.assignments.len(),
+        -1 => usize::try_from(default_count).unwrap_or(0),
+        count => usize::try_from(count).unwrap_or(0),
+    };
+    topics.iter().map(of).fold(0, usize::saturating_add)
 }
 
 /// A topic that was made, or would be.
@@ -358,9 +374,13 @@ async fn grow(
         );
         return Err(Failure::new(ResponseError::InvalidPartitions, message));
     }
+    let more = asked.count - now;
+    if usize::try_from(more).is_ok_and(|more| more > TOPIC_PARTITIONS) {
+        let message = "Unable to perform excessively large batch operation.";
+        return Err(Failure::new(ResponseError::PolicyViolation, message));
+    }
     let partitions = match &asked.assignments {
         Some(assignments) => {
-            let more = asked.count - now;
             if i32::try_from(assignments.len()) != Ok(more) {
                 let message =
                     format!("{more} partitions are added, {} assigned", assignments.len());
@@ -390,12 +410,22 @@ fn deadline(timeout_ms: i32) -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use super::is_name;
+    use super::*;
 
     #[test]
     fn names_are_those_that_kafka_takes() {
         assert!(is_name("a.b_c-1") && is_name(&"x".repeat(249)));
         assert!(!is_name("") && !is_name(".") && !is_name("..") && !is_name("a b"));
         assert!(!is_name(&"x".repeat(250)));
+    }
+    #[test]
+    fn partitions_of_a_request_are_counted_together() {
+        let of = |count: i32| CreatableTopic::default().with_num_partitions(count);
+        let assigned = CreatableTopic::default()
+            .with_num_partitions(-1)
+            .with_assignments(vec![Default::default(); 3]);
+        assert_eq!(total_partitions(&[of(5), of(-1), of(-7), of(0), assigned], 6), 14);
+        let most = total_partitions(&[of(i32::MAX), of(i32::MAX)], 1);
+        assert_eq!(most, 2 * (i32::MAX as usize));
     }
 }

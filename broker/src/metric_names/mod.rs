@@ -50,15 +50,17 @@ metrics! {
     Counter REQUESTS_REFUSED = "odradek_requests_refused_total",
         "Requests that ended their connection; label reason.";
     Gauge REQUESTS_IN_FLIGHT = "odradek_requests_in_flight", "Requests read and not answered.";
-    Gauge CONNECTIONS = "odradek_connections", "Open connections; label listener.";
+    Gauge CONNECTIONS = "odradek_connections", "Open connections.";
     Counter CONNECTIONS_ACCEPTED = "odradek_connections_accepted_total",
         "Connections accepted; label listener.";
     Counter CONNECTIONS_REFUSED = "odradek_connections_refused_total",
         "Connections closed at once because of a limit; label reason.";
     Counter RECEIVED_BYTES = "odradek_received_bytes_total", "Bytes of requests.";
     Counter SENT_BYTES = "odradek_sent_bytes_total", "Bytes of answers.";
-    Counter PRODUCED_BYTES = "odradek_produced_bytes_total", "Bytes of batches appended.";
-    Counter PRODUCED_RECORDS = "odradek_produced_records_total", "Records appended.";
+    Counter PRODUCED_BYTES = "odradek_produced_bytes_total",
+        "Bytes of batches appended, those of the coordinators included.";
+    Counter PRODUCED_RECORDS = "odradek_produced_records_total",
+        "Records appended, those of the coordinators included.";
     Counter FETCHED_BYTES = "odradek_fetched_bytes_total", "Bytes of batches that fetches answered.";
     Counter LOG_CACHE_HITS = "odradek_log_cache_hits_total", "Reads that the log cache answered.";
     Counter LOG_CACHE_MISSES = "odradek_log_cache_misses_total",
@@ -74,9 +76,14 @@ metrics! {
     Gauge OFFLINE_PARTITIONS = "odradek_offline_partitions",
         "Partitions that no live broker owns.";
     Gauge GROUPS = "odradek_groups", "Consumer groups coordinated here; label state.";
+    Gauge GROUP_MEMBERS = "odradek_group_members", "Members of the groups coordinated here.";
+    Counter GROUP_REBALANCES = "odradek_group_rebalances_total",
+        "Rebalances completed of the groups coordinated here.";
     Gauge GROUP_LAG = "odradek_group_lag_records",
-        "Records between a group's committed offset and the high watermark, of partitions owned \
-         here; labels group, topic, partition.";
+        "Records between the offset that a group coordinated here has committed and the high \
+         watermark, of partitions owned here; labels group, topic, partition.";
+    Gauge GROUP_LAG_CUT = "odradek_group_lag_cut",
+        "1 if more offsets are committed than odradek_group_lag_records shows at most, else 0.";
     Gauge MEMORY_LIMIT_BYTES = "odradek_memory_limit_bytes", "Bytes a budget allows; label budget.";
     Gauge MEMORY_USED_BYTES = "odradek_memory_used_bytes", "Bytes taken of a budget; label budget.";
     Gauge ACTIVE_CONTROLLER = "odradek_active_controller",
@@ -88,12 +95,21 @@ metrics! {
     Gauge BROKER_EPOCH = "odradek_broker_epoch", "Epoch of this broker's registration.";
 }
 
+impl Metric {
+    /// The names of its labels, as the description tells them.
+    pub fn labels(&self) -> impl Iterator<Item = &'static str> {
+        let told = self.doc.split_once("; label").map(|(_, told)| told.trim_start_matches('s'));
+        let told = told.and_then(|told| told.split(['.', ':']).next());
+        told.into_iter().flat_map(|told| told.split(',')).map(str::trim)
+    }
+}
+
 /// Every metric of the process.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
     OWN.iter().chain(storage::ALL)
 }
 
-/// Tells the installed recorder what each metric counts.
+/// Tells the recorder what each metric counts.
 pub fn describe() {
     for metric in all() {
         match metric.kind {
@@ -101,6 +117,15 @@ pub fn describe() {
             MetricKind::Gauge => metrics::describe_gauge!(metric.name, metric.doc),
             MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.doc),
         }
+    }
+}
+
+/// Begins every counter without labels at 0, so that its first rise is seen as one, and tells the
+/// version.
+pub fn begin() {
+    let counters = all().filter(|metric| metric.kind == MetricKind::Counter);
+    for metric in counters.filter(|metric| metric.labels().next().is_none()) {
+        metrics::counter!(metric.name).increment(0);
     }
     metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
@@ -122,6 +147,14 @@ mod tests {
             assert!(kind != MetricKind::Histogram || name.ends_with("_seconds"), "{name}");
             assert!(doc.ends_with('.') && !doc.contains("  "), "{name}: {doc}");
         }
+    }
+
+    #[test]
+    fn labels_are_those_that_the_description_tells() {
+        let labels = |name| all().find(|m| m.name == name).unwrap().labels().collect::<Vec<_>>();
+        assert_eq!(labels(GROUP_LAG), ["group", "topic", "partition"]);
+        assert_eq!(labels(BUILD_INFO), ["version"]);
+        assert_eq!(labels(FETCHED_BYTES), [""; 0]);
     }
 
     #[test]

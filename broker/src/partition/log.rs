@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use super::cache::{CachedBatch, LogCache};
 use super::producers::{self, Producers, Sequenced};
 use super::rules::{AppendError, AppendRules};
+use crate::metric_names;
 
 /// Where an owner's log begins: what a committed entry of the metadata states, never memory.
 #[derive(Debug)]
@@ -180,9 +181,9 @@ impl PartitionLog {
     ///
     /// # Errors
     /// Kafka's code for what is wrong; nothing was appended then.
-    pub fn append(&self, mut batch: Batch, now_ms: i64) -> Result<Appended, AppendError> {
+    pub async fn append(&self, mut batch: Batch, now_ms: i64) -> Result<Appended, AppendError> {
         let rules = self.rules();
-        rules.admit(&mut batch, now_ms)?;
+        rules.admit(&mut batch, now_ms).await?;
         let stamped = batch.header.timestamp_type() == TimestampType::LogAppendTime;
         let appended = self.sequence(batch.header, batch.records())?;
         Ok(Appended { timestamp_ms: if stamped { appended.timestamp_ms } else { -1 }, ..appended })
@@ -225,6 +226,7 @@ impl PartitionLog {
             state.producers.append(batch, Some(slot));
             state.unflushed_batches.push_back(batch);
         }
+        let bytes = encoded_header.len() + records.len();
         state.cache.push(CachedBatch {
             base_offset: header.base_offset,
             next_offset: header.next_offset(),
@@ -232,12 +234,17 @@ impl PartitionLog {
             header: encoded_header,
             records,
         });
+        let log_start = state.log_start;
+        drop(state);
+        metrics::counter!(metric_names::PRODUCED_BYTES).increment(bytes as u64);
+        metrics::counter!(metric_names::PRODUCED_RECORDS)
+            .increment(header.next_offset().abs_diff(header.base_offset));
         Ok(Appended {
             base_offset: header.base_offset,
             next_offset: header.next_offset(),
             slot: Some(slot),
             timestamp_ms: header.max_timestamp,
-            log_start: state.log_start,
+            log_start,
         })
     }
 

@@ -62,7 +62,7 @@ fn log_from(flushed_end: i64) -> (Arc<Logs>, Arc<PartitionLog>) {
 #[tokio::test]
 async fn appends_go_on_at_the_committed_end_and_show_when_durable() {
     let (_logs, log) = log_from(10);
-    let appended = log.append(batch_of(&[(None, "a"), (None, "b")], 5), 5).unwrap();
+    let appended = log.append(batch_of(&[(None, "a"), (None, "b")], 5), 5).await.unwrap();
     assert_eq!((appended.base_offset, appended.next_offset), (10, 12));
     assert_eq!(log.durable_to(12).await.unwrap(), 12);
     assert!(matches!(log.find(10, 1 << 20, true), Found::Cached(chunks) if chunks.len() == 2));
@@ -76,24 +76,24 @@ async fn appends_go_on_at_the_committed_end_and_show_when_durable() {
 #[tokio::test]
 async fn a_duplicate_names_the_original_and_waits_for_its_slot() {
     let (_logs, log) = log_from(0);
-    let first = log.append(sequenced(7, 0, 0, 3), 1).unwrap();
-    let again = log.append(sequenced(7, 0, 0, 3), 1).unwrap();
+    let first = log.append(sequenced(7, 0, 0, 3), 1).await.unwrap();
+    let again = log.append(sequenced(7, 0, 0, 3), 1).await.unwrap();
     assert_eq!((again.base_offset, again.next_offset, again.slot), (0, 3, first.slot));
     assert_eq!(log.offsets().append_end, 3, "nothing was appended twice");
-    let gap = log.append(sequenced(7, 0, 5, 1), 1).unwrap_err();
+    let gap = log.append(sequenced(7, 0, 5, 1), 1).await.unwrap_err();
     assert_eq!(gap.code, ResponseError::OutOfOrderSequenceNumber);
 }
 
 #[tokio::test]
 async fn a_flush_takes_what_is_durable_with_the_producers_at_its_end() {
     let (_logs, log) = log_from(0);
-    log.append(sequenced(7, 0, 0, 3), 1).unwrap();
+    log.append(sequenced(7, 0, 0, 3), 1).await.unwrap();
     log.durable_to(3).await.unwrap();
     let plan = log.plan_flush(1, i64::MAX).unwrap();
     assert_eq!((plan.base_offset, plan.next_offset), (0, 3));
     assert!(plan.cached.is_some() && !plan.slots.is_empty());
     let after_first = plan.producers;
-    log.append(sequenced(7, 0, 3, 1), 1).unwrap();
+    log.append(sequenced(7, 0, 3, 1), 1).await.unwrap();
     log.durable_to(4).await.unwrap();
     log.flushed(3);
     let plan = log.plan_flush(1, i64::MAX).unwrap();
@@ -107,6 +107,6 @@ async fn a_flush_takes_what_is_durable_with_the_producers_at_its_end() {
 async fn a_closed_log_takes_nothing() {
     let (_logs, log) = log_from(0);
     log.close();
-    let refused = log.append(batch_of(&[(None, "a")], 1), 1).unwrap_err();
+    let refused = log.append(batch_of(&[(None, "a")], 1), 1).await.unwrap_err();
     assert_eq!(refused.code, ResponseError::NotLeaderOrFollower);
 }

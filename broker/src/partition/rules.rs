@@ -2,9 +2,9 @@
 
 use kafka_protocol::ResponseError;
 use odradek_common::batch::{Batch, BatchError, TimestampType};
-use odradek_common::limits::DECOMPRESSED_BATCH_BYTES;
-use odradek_protocol::records::{self, Records};
+use odradek_protocol::records::{self, RecordsError};
 
+use crate::aside;
 use crate::topic_settings::{self, TopicConfig};
 
 /// The topic settings that an append obeys.
@@ -42,11 +42,13 @@ impl AppendError {
 impl From<BatchError> for AppendError {
     fn from(error: BatchError) -> Self {
         let code = match error {
-            BatchError::Count { .. } | BatchError::Record { .. } | BatchError::Magic(_) => {
-                ResponseError::InvalidRecord
-            }
+            // Bytes that hold no whole batch are to Kafka a request without one.
+            BatchError::Count { .. }
+            | BatchError::Record { .. }
+            | BatchError::Truncated { .. }
+            | BatchError::Magic(0 | 1) => ResponseError::InvalidRecord,
             BatchError::Compression(_) => ResponseError::UnsupportedCompressionType,
-            BatchError::Crc { .. } | BatchError::Truncated { .. } | BatchError::Length(_) => {
+            BatchError::Crc { .. } | BatchError::Length(_) | BatchError::Magic(_) => {
                 ResponseError::CorruptMessage
             }
         };
@@ -75,7 +77,36 @@ impl AppendRules {
     ///
     /// # Errors
     /// Kafka's code for the first thing that is wrong.
-    pub fn admit(&self, batch: &mut Batch, now_ms: i64) -> Result<(), AppendError> {
+    pub async fn admit(&self, batch: &mut Batch, now_ms: i64) -> Result<(), AppendError> {
+        self.check_outside(batch)?;
+        let mut oldest = batch.header.base_timestamp;
+        if self.looks_inside() {
+            let inside = Inside::of(batch).await.map_err(inside_error)?;
+            if self.compacted && !inside.every_key {
+                return Err(AppendError::new(
+                    ResponseError::InvalidRecord,
+                    "compacted topic cannot accept message without key",
+                ));
+            }
+            oldest = oldest.min(inside.oldest_ms);
+        }
+        match self.timestamp_type {
+            TimestampType::LogAppendTime => {
+                let records = batch.records();
+                batch.header.set_log_append_time(now_ms, &records);
+                Ok(())
+            }
+            TimestampType::CreateTime => self.check_timestamps(batch, oldest, now_ms),
+        }
+    }
+
+    /// Whether a topic of these settings has to know more than the header says.
+    fn looks_inside(&self) -> bool {
+        let bounds_the_past = self.before_max_ms < i64::MAX;
+        self.compacted || (bounds_the_past && self.timestamp_type == TimestampType::CreateTime)
+    }
+
+    fn check_outside(&self, batch: &Batch) -> Result<(), AppendError> {
         let size = batch.bytes.len();
         if size > self.max_message_bytes {
             return Err(AppendError::new(
@@ -106,22 +137,17 @@ impl AppendRules {
                 "an idempotent batch needs a producer epoch and a sequence of at least 0",
             ));
         }
-        if self.compacted {
-            every_record_has_a_key(batch)?;
-        }
-        match self.timestamp_type {
-            TimestampType::LogAppendTime => {
-                let records = batch.records();
-                batch.header.set_log_append_time(now_ms, &records);
-            }
-            TimestampType::CreateTime => self.check_timestamps(batch, now_ms)?,
-        }
         Ok(())
     }
 
-    /// By the header alone: the base timestamp is that of the first record, the largest is stated.
-    /// Records before their first one in time are looked at only where the topic bounds the past.
-    fn check_timestamps(&self, batch: &Batch, now_ms: i64) -> Result<(), AppendError> {
+    /// The largest timestamp is what the header states. `oldest` is that of the first record, or of
+    /// the oldest where the topic bounds the past.
+    fn check_timestamps(
+        &self,
+        batch: &Batch,
+        oldest_ms: i64,
+        now_ms: i64,
+    ) -> Result<(), AppendError> {
         let header = &batch.header;
         if header.timestamp_type() == TimestampType::LogAppendTime {
             return Err(AppendError::new(
@@ -131,9 +157,8 @@ impl AppendRules {
         }
         let latest = now_ms.saturating_add(self.after_max_ms);
         let earliest = now_ms.saturating_sub(self.before_max_ms);
-        let oldest =
-            if self.before_max_ms < i64::MAX { oldest_timestamp(batch)? } else { i64::MAX };
-        if header.max_timestamp <= latest && oldest >= earliest {
+        let bounds_the_past = self.before_max_ms < i64::MAX;
+        if header.max_timestamp <= latest && (!bounds_the_past || oldest_ms >= earliest) {
             return Ok(());
         }
         Err(AppendError::new(
@@ -143,35 +168,46 @@ impl AppendRules {
     }
 }
 
-fn every_record_has_a_key(batch: &Batch) -> Result<(), AppendError> {
-    for record in records_of(batch)? {
-        if record?.key.is_none() {
-            return Err(AppendError::new(
-                ResponseError::InvalidRecord,
-                "compacted topic cannot accept message without key",
-            ));
+/// What only the records themselves tell.
+#[derive(Clone, Copy, Debug)]
+struct Inside {
+    /// No record has a key of null.
+    every_key: bool,
+    /// The smallest timestamp in ms.
+    oldest_ms: i64,
+}
+
+impl Inside {
+    async fn of(batch: &Batch) -> Result<Self, RecordsError> {
+        aside::look_into(batch, |batch, cap_bytes| {
+            let mut inside = Self { every_key: true, oldest_ms: i64::MAX };
+            for head in records::heads(batch, cap_bytes)? {
+                let head = head?;
+                inside.every_key &= head.has_key;
+                inside.oldest_ms = inside.oldest_ms.min(head.timestamp_ms);
+            }
+            Ok(inside)
+        })
+        .await
+    }
+}
+
+/// Kafka says of records that it cannot walk that they are invalid, and of those that it cannot
+/// decompress that they are corrupt.
+fn inside_error(error: RecordsError) -> AppendError {
+    match error {
+        RecordsError::Batch(error) => error.into(),
+        error @ RecordsError::Decompress(_) => {
+            AppendError::new(ResponseError::CorruptMessage, error.to_string())
         }
     }
-    Ok(())
-}
-
-fn oldest_timestamp(batch: &Batch) -> Result<i64, AppendError> {
-    let mut oldest = batch.header.base_timestamp;
-    for record in records_of(batch)? {
-        oldest = oldest.min(record?.timestamp_ms);
-    }
-    Ok(oldest)
-}
-
-fn records_of(batch: &Batch) -> Result<Records, AppendError> {
-    records::decode(batch, DECOMPRESSED_BATCH_BYTES)
-        .map_err(|e| AppendError::new(ResponseError::CorruptMessage, e.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::batch_of;
     use super::*;
+    use futures::FutureExt;
 
     const RULES: AppendRules = AppendRules {
         max_message_bytes: 1_000,
@@ -182,7 +218,9 @@ mod tests {
     };
 
     fn code(rules: AppendRules, batch: &Batch, now_ms: i64) -> Option<ResponseError> {
-        rules.admit(&mut batch.clone(), now_ms).err().map(|e| e.code)
+        let mut batch = batch.clone();
+        let admitted = rules.admit(&mut batch, now_ms).now_or_never();
+        admitted.expect("looked through at once").err().map(|e| e.code)
     }
 
     #[test]
@@ -211,7 +249,7 @@ mod tests {
     fn log_append_time_is_stamped() {
         let rules = AppendRules { timestamp_type: TimestampType::LogAppendTime, ..RULES };
         let mut batch = batch_of(&[(None, "v")], 1);
-        rules.admit(&mut batch, 77).unwrap();
+        rules.admit(&mut batch, 77).now_or_never().unwrap().unwrap();
         assert_eq!(batch.header.max_timestamp, 77);
         assert_eq!(batch.header.timestamp_type(), TimestampType::LogAppendTime);
     }
@@ -223,5 +261,14 @@ mod tests {
         *bytes.last_mut().unwrap() ^= 1;
         batch.bytes = bytes.into();
         assert_eq!(code(RULES, &batch, 1), Some(ResponseError::CorruptMessage));
+    }
+    #[test]
+    fn what_is_no_batch_has_the_code_that_kafka_gives_it() {
+        let code = |error| AppendError::from(error).code;
+        let truncated = BatchError::Truncated { got: 3, need: 61 };
+        assert_eq!(code(truncated), ResponseError::InvalidRecord);
+        assert_eq!(code(BatchError::Magic(1)), ResponseError::InvalidRecord);
+        assert_eq!(code(BatchError::Magic(3)), ResponseError::CorruptMessage);
+        assert_eq!(code(BatchError::Length(-1)), ResponseError::CorruptMessage);
     }
 }

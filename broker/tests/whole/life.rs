@@ -1,5 +1,6 @@
 //! One life of a broker: on a runtime of its own, so that a crash ends every task of it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,11 @@ impl Life {
         };
         runtime.shutdown_timeout(PATIENCE);
         Err(failed)
+    }
+
+    /// Where its admin server listens; there is none unless `admin.listen` is given.
+    pub fn admin(&self) -> SocketAddr {
+        self.process.admin.unwrap()
     }
 
     /// The part of a broker that tests look into.

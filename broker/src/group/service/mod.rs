@@ -115,16 +115,23 @@ impl GroupService {
         counts
     }
 
-    /// All offsets committed in the partitions owned here, as far as they are loaded.
-    pub async fn committed_offsets(&self) -> Vec<CommittedOffset> {
-        let mut all = Vec::new();
+    /// Offsets committed in the partitions owned here, as far as they are loaded, at most `most`;
+    /// false if there are more. They need not be durable yet.
+    pub async fn committed_offsets(&self, most: usize) -> (Vec<CommittedOffset>, bool) {
+        let mut found = Vec::new();
         for (_, shard) in self.shards() {
-            let pending = shard.call(Request::Committed, self.commit_timeout()).await;
+            // One more than is wanted tells that there are more.
+            let wanted = most.saturating_sub(found.len()).saturating_add(1);
+            let pending = shard.call(Request::Committed(wanted), self.commit_timeout()).await;
             if let Ok(Answer::Committed(offsets)) = self.in_time(pending).await {
-                all.extend(offsets);
+                found.extend(offsets);
+            }
+            if found.len() > most {
+                found.truncate(most);
+                return (found, false);
             }
         }
-        all
+        (found, true)
     }
 
     /// Topics of these names were deleted: their offsets go too. The future returned completes

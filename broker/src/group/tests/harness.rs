@@ -332,7 +332,7 @@ fn check_when(answer: &Answer, when: When) {
         Answer::Heartbeat(beat) if beat.error_code == ResponseError::FencedInstanceId.code() => {
             When::Durable
         }
-        Answer::Heartbeat(_) => When::Now,
+        Answer::Heartbeat(_) | Answer::Committed(_) => When::Now,
         Answer::Join(join) if id_given(join) => When::Now,
         Answer::Fetch(_) | Answer::List(_) | Answer::Describe(_) => When::Confirmed,
         _ => When::Durable,

@@ -223,7 +223,7 @@ fn the_offsets_of_deleted_topics_go() {
     assert_eq!(h.when(token), When::Durable);
     let mut h = h.crash(h.log.len());
     assert_eq!((h.fetch("t", 0), h.fetch("u", 0)), (-1, 6));
-    let token = h.ask(Request::Committed);
+    let token = h.ask(Request::Committed(usize::MAX));
     let Answer::Committed(left) = h.answer(token) else { panic!() };
     assert_eq!(left.len(), 1);
     assert_eq!((&*left[0].group, &*left[0].topic, left[0].offset), (GROUP, "u", 6));

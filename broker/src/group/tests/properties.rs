@@ -305,7 +305,7 @@ impl World {
 /// The offsets that a log of this length holds, by what was committed and what was removed.
 fn offsets_at(h: &Harness, records: usize) -> BTreeMap<(String, String), i64> {
     let mut crashed = h.crash(records);
-    let token = crashed.ask(Request::Committed);
+    let token = crashed.ask(Request::Committed(usize::MAX));
     let Answer::Committed(all) = crashed.answer(token) else { panic!() };
     all.iter().map(|o| ((o.group.to_string(), o.topic.to_string()), o.offset)).collect()
 }

@@ -374,13 +374,13 @@ async fn groups_of_many_partitions_are_asked_for_at_once() {
     let request = DescribeGroupsRequest::default().with_groups(twice);
     assert_eq!(service.describe(6, request).await.await.groups.len(), 2, "each once");
     assert_eq!(service.fetch(9, fetching(&["group-1", "group-1"])).await.await.groups.len(), 1);
-    assert_eq!(service.committed_offsets().await.len(), 20);
+    assert_eq!(service.committed_offsets(100).await.0.len(), 20);
     let list = ListGroupsRequest::default().with_states_filter(vec![text("EMPTY")]);
     assert_eq!(service.list(5, list).await.await.groups.len(), 20);
     let request = DeleteGroupsRequest::default().with_groups_names(all.clone());
     let deleted = service.delete_groups(request).await.await;
     assert!(deleted.results.iter().zip(&all).all(|(r, id)| r.error_code == 0 && r.group_id == *id));
-    assert_eq!(service.committed_offsets().await.len(), 0);
+    assert_eq!(service.committed_offsets(100).await.0.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

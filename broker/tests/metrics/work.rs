@@ -1,0 +1,187 @@
+//! What clients do, and what the store does to the broker, until every metric has a reason to move.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use kafka_protocol::messages::{
+    CreateTopicsRequest, FindCoordinatorRequest, GroupId, JoinGroupRequest, OffsetCommitRequest,
+    SyncGroupRequest,
+};
+use kafka_protocol::protocol::StrBytes;
+use odradek_storage::store::Operation;
+use odradek_storage::store::faulty::{Fault, Faults, Gate, On};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::life::Life;
+use super::wire::{Wire, batch, name, produce_request};
+
+const TOPIC: &str = "t";
+const BATCHES: usize = 40;
+const VALUE_BYTES: usize = 100_000;
+/// Records produced, without those of the group and of what comes after.
+pub const RECORDS: f64 = BATCHES as f64 + 1.0;
+/// Bytes of them.
+pub const BYTES: f64 = (BATCHES * VALUE_BYTES) as f64;
+const COMMITTED: i64 = 10;
+/// How far the group is behind.
+pub const LAG: f64 = RECORDS - COMMITTED as f64;
+
+/// Produces more than the log cache holds, with one batch that is not acknowledged, and reads it
+/// twice once it is in segments.
+pub async fn records(life: &Life) {
+    let mut wire = Wire::open(life.port).await.unwrap();
+    wire.create(TOPIC, 1).await.unwrap();
+    let unanswered = produce_request(TOPIC, 0, batch(-1, -1, &[vec![7]]), 5_000).with_acks(0);
+    wire.send(&unanswered, 11).await.unwrap();
+    let values = [vec![7; VALUE_BYTES]];
+    for _ in 0..BATCHES {
+        produce(&mut wire, TOPIC, &values).await;
+    }
+    settled(life).await;
+    for _ in 0..2 {
+        let read = wire.read(TOPIC, 0, 0, 0).await.unwrap();
+        assert_eq!(read.len(), BATCHES + 1);
+    }
+}
+
+/// A topic that is not there, and a frame that is none.
+pub async fn errors(port: u16) {
+    let mut wire = Wire::open(port).await.unwrap();
+    let request = produce_request("none", 0, batch(-1, -1, &[vec![7]]), 5_000);
+    assert!(
+        wire.call(&request, 11).await.unwrap().responses[0].partition_responses[0].error_code > 0
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(&[0x7f, 0xff, 0xff, 0xff]).await.unwrap();
+}
+
+/// A topic of which almost nothing is kept.
+pub async fn retention(life: &Life) {
+    let mut wire = Wire::open(life.port).await.unwrap();
+    let config = CreatableTopicConfig::default()
+        .with_name(StrBytes::from_static_str("retention.bytes"))
+        .with_value(Some(StrBytes::from_static_str("1")));
+    let topic = CreatableTopic::default()
+        .with_name(name("short"))
+        .with_num_partitions(1)
+        .with_replication_factor(-1)
+        .with_configs(vec![config]);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+    assert_eq!(wire.call(&request, 7).await.unwrap().topics[0].error_code, 0);
+    for _ in 0..3 {
+        produce(&mut wire, "short", &[vec![7]]).await;
+        settled(life).await;
+    }
+}
+
+/// A group with one member, which stays as long as what is returned, and an offset.
+pub async fn group(port: u16) -> Wire {
+    let mut wire = Wire::open(port).await.unwrap();
+    let group = GroupId(StrBytes::from_static_str("g"));
+    let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![group.0.clone()]);
+    assert_eq!(wire.call(&find, 4).await.unwrap().coordinators[0].error_code, 0);
+    let protocol = JoinGroupRequestProtocol::default()
+        .with_name(StrBytes::from_static_str("range"))
+        .with_metadata(Bytes::from_static(b"x"));
+    let join = JoinGroupRequest::default()
+        .with_group_id(group.clone())
+        .with_session_timeout_ms(300_000)
+        .with_rebalance_timeout_ms(300_000)
+        .with_protocol_type(StrBytes::from_static_str("consumer"))
+        .with_protocols(vec![protocol]);
+    let member = wire.call(&join, 9).await.unwrap().member_id;
+    let joined = wire.call(&join.with_member_id(member.clone()), 9).await.unwrap();
+    assert_eq!(joined.error_code, 0);
+    let assignment = SyncGroupRequestAssignment::default().with_member_id(member.clone());
+    let sync = SyncGroupRequest::default()
+        .with_group_id(group.clone())
+        .with_generation_id(joined.generation_id)
+        .with_member_id(member.clone())
+        .with_assignments(vec![assignment]);
+    assert_eq!(wire.call(&sync, 3).await.unwrap().error_code, 0);
+    let partition = OffsetCommitRequestPartition::default()
+        .with_partition_index(0)
+        .with_committed_offset(COMMITTED)
+        .with_committed_metadata(Some(StrBytes::from_static_str("")));
+    let topic =
+        OffsetCommitRequestTopic::default().with_name(name(TOPIC)).with_partitions(vec![partition]);
+    let commit = OffsetCommitRequest::default()
+        .with_group_id(group)
+        .with_generation_id_or_member_epoch(joined.generation_id)
+        .with_member_id(member)
+        .with_topics(vec![topic]);
+    let committed = wire.call(&commit, 8).await.unwrap();
+    assert_eq!(committed.topics[0].partitions[0].error_code, 0);
+    wire
+}
+
+/// The store fails a request of each kind, and is slow at one.
+pub async fn faults(port: u16, faults: &Faults) {
+    let mut wire = Wire::open(port).await.unwrap();
+    let slots = || On::key(Operation::Put, "/wal/");
+    faults.next(slots(), Fault::Unavailable);
+    produce(&mut wire, "short", &[vec![7]]).await;
+    let segments = || On::key(Operation::Put, "/seg/");
+    for fault in [Fault::Unavailable, Fault::Denied] {
+        faults.next(segments(), fault);
+        produce(&mut wire, "short", &[vec![7]]).await;
+        passed(faults, Operation::Put).await;
+    }
+    let held = Gate::new();
+    faults.next(slots(), Fault::HeldBefore(held.clone()));
+    // Its second put lands.
+    produce(&mut wire, "short", &[vec![7]]).await;
+    held.open();
+    // What the chain cannot delete the collector does; what the collector cannot, it tries again.
+    for key in ["/wal/", "/idx/"] {
+        faults.next(On::key(Operation::Delete, key), Fault::Denied);
+        produce(&mut wire, "short", &[vec![7]]).await;
+        passed(faults, Operation::Delete).await;
+    }
+}
+
+/// No slot lands any more until the gate opens; one is under way.
+pub async fn outage(port: u16, faults: &Faults) -> Gate {
+    let gate = Gate::new();
+    faults.always(On::key(Operation::Put, "/wal/"), Fault::HeldBefore(gate.clone()));
+    let mut wire = Wire::open(port).await.unwrap();
+    let request = produce_request("short", 0, batch(-1, -1, &[vec![7]]), 60_000);
+    wire.send(&request, 11).await.unwrap();
+    gate.arrived(1).await;
+    tokio::spawn(async move { wire.receive::<kafka_protocol::messages::ProduceRequest>(11).await });
+    gate
+}
+
+async fn produce(wire: &mut Wire, topic: &str, values: &[Vec<u8>]) {
+    let request = produce_request(topic, 0, batch(-1, -1, values), 10_000);
+    let answer = wire.call(&request, 11).await.unwrap();
+    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+}
+
+/// Waits until everything is in segments.
+async fn settled(life: &Life) {
+    let flushed = || life.core().logs.all().iter().all(|log| log.unflushed_bytes() == 0);
+    eventually(flushed).await;
+}
+
+/// Waits until more requests of this kind came.
+async fn passed(faults: &Faults, operation: Operation) {
+    let before = faults.requests(operation);
+    eventually(|| faults.requests(operation) >= before + 3).await;
+}
+
+async fn eventually(done: impl Fn() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < limit, "it does not come to pass");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
