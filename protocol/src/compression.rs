@@ -56,6 +56,24 @@ pub fn decompress(
         .ok_or(DecompressError::OverCap { cap_bytes })
 }
 
+/// A reader of what `data` decompresses to, for who looks at it piece by piece: beside the window
+/// of the format (at most 128 MiB, of zstd; a block of snappy, 22 times the batch) it holds nothing.
+/// Where the data is malformed, reading fails.
+///
+/// # Errors
+/// If the format's decoder cannot be made.
+pub(crate) fn reader(compression: Compression, data: &[u8]) -> io::Result<Box<dyn Read + '_>> {
+    Ok(match compression {
+        Compression::None => Box::new(data),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(data)),
+        Compression::Snappy => {
+            Box::new(SnappyReader { blocks: Blocks::of(data), block: Vec::new(), at: 0 })
+        }
+        Compression::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(data)),
+        Compression::Zstd => Box::new(zstd_decoder(data)?),
+    })
+}
+
 fn zstd_decoder(data: &[u8]) -> io::Result<impl Read> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(data)?;
     decoder.window_log_max(ZSTD_WINDOW_LOG)?;
@@ -73,24 +91,77 @@ fn read_capped(reader: impl Read, cap_bytes: usize) -> io::Result<Option<Bytes>>
 /// Snappy as Kafka's reader takes it: blocks in xerial's framing, or without it one raw block.
 fn snappy(data: &[u8], cap_bytes: usize) -> Result<Bytes, DecompressError> {
     let mut out = Vec::new();
-    if !data.starts_with(XERIAL_MAGIC) {
-        snappy_block(data, &mut out, cap_bytes)?;
-        return Ok(out.into());
-    }
-    let mut rest = data;
-    while !rest.is_empty() {
-        // A header may stand again between blocks, where streams were joined.
-        if rest.starts_with(XERIAL_MAGIC) {
-            rest = rest.get(XERIAL_HEADER_BYTES..).ok_or_else(cut_short)?;
-            continue;
-        }
-        let (length, tail) = rest.split_first_chunk::<4>().ok_or_else(cut_short)?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| cut_short())?;
-        let (block, tail) = tail.split_at_checked(length).ok_or_else(cut_short)?;
-        snappy_block(block, &mut out, cap_bytes)?;
-        rest = tail;
+    for block in Blocks::of(data) {
+        snappy_block(block?, &mut out, cap_bytes)?;
     }
     Ok(out.into())
+}
+
+/// The raw blocks of snappy data, one after the other; ends after the first error.
+struct Blocks<'a> {
+    rest: &'a [u8],
+    framed: bool,
+}
+
+impl<'a> Blocks<'a> {
+    fn of(data: &'a [u8]) -> Self {
+        Self { rest: data, framed: data.starts_with(XERIAL_MAGIC) }
+    }
+
+    fn framed_block(&mut self) -> Result<Option<&'a [u8]>, DecompressError> {
+        // A header may stand again between blocks, where streams were joined.
+        while self.rest.starts_with(XERIAL_MAGIC) {
+            self.rest = self.rest.get(XERIAL_HEADER_BYTES..).ok_or_else(cut_short)?;
+        }
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let (length, tail) = self.rest.split_first_chunk::<4>().ok_or_else(cut_short)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| cut_short())?;
+        let (block, tail) = tail.split_at_checked(length).ok_or_else(cut_short)?;
+        self.rest = tail;
+        Ok(Some(block))
+    }
+}
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Result<&'a [u8], DecompressError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !self.framed {
+            let only = std::mem::take(&mut self.rest);
+            return (!only.is_empty()).then_some(Ok(only));
+        }
+        let block = self.framed_block().transpose();
+        if matches!(block, Some(Err(_))) {
+            self.rest = &[];
+        }
+        block
+    }
+}
+
+/// Snappy data read block by block.
+struct SnappyReader<'a> {
+    blocks: Blocks<'a>,
+    block: Vec<u8>,
+    /// How much of `block` was read.
+    at: usize,
+}
+
+impl Read for SnappyReader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.block.len() {
+            let Some(next) = self.blocks.next() else { return Ok(0) };
+            self.block.clear();
+            self.at = 0;
+            next.and_then(|next| snappy_block(next, &mut self.block, usize::MAX))
+                .map_err(io::Error::other)?;
+        }
+        let mut rest = &self.block[self.at..];
+        let read = rest.read(out)?;
+        self.at += read;
+        Ok(read)
+    }
 }
 
 /// Appends one raw block, whose announced size is believed only as far as its bytes can carry it.

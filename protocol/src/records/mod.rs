@@ -2,8 +2,10 @@
 //! keys in compacted topics, internal topics, the command line), and batches built from records.
 
 mod builder;
+mod heads;
 
 pub use builder::{BatchBuilder, BatchFull};
+pub use heads::{Head, Heads, heads};
 
 use crate::compression::{DecompressError, decompress};
 use crate::wire::{Cursor, Fault};
