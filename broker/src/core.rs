@@ -27,7 +27,7 @@ use crate::logs::Logs;
 use crate::metric_names;
 use crate::partition::PartitionLog;
 use crate::producer_ids::ProducerIds;
-use crate::server::Connections;
+use crate::server::{Connections, connections_max};
 use crate::server::budget::{AnswerBudget, RequestBudget};
 use crate::settings::Settings;
 use crate::takeover::{Takeover, TakeoverError};
@@ -46,7 +46,7 @@ pub struct Limits {
     pub fetch_wait_max: Duration,
     /// `connections.max.idle.ms`.
     pub connection_idle_max: Duration,
-    /// `max.connections`.
+    /// `max.connections`, within what the limit of open files allows.
     pub connections_max: usize,
     /// `max.connections.per.ip`.
     pub connections_per_ip_max: usize,
@@ -65,7 +65,7 @@ impl Limits {
                 Ok(ms) => Duration::from_millis(ms),
                 Err(_) => Duration::MAX,
             },
-            connections_max: network.max_connections,
+            connections_max: connections_max(network.max_connections),
             connections_per_ip_max: network.max_connections_per_ip,
         }
     }

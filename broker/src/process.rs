@@ -11,7 +11,7 @@ use object_store::ObjectStore;
 use odradek_common::clock::SharedClock;
 use odradek_common::files::SharedFiles;
 use odradek_common::ids::{BrokerId, ChainId};
-use odradek_common::limits::{ANSWER_BYTES, CATALOG_CACHE_BYTES, REQUEST_BYTES};
+use odradek_common::limits::{ANSWER_BYTES, CATALOG_CACHE_BYTES};
 use odradek_common::phases::Phases;
 use odradek_common::random::SharedRandom;
 use odradek_metadata::{Incarnation, Metadata};
@@ -324,7 +324,7 @@ impl Parts {
             ),
             fetch_sessions: FetchSessions::new(settings.fetch.session_slots, world.random.clone()),
             producer_ids: ProducerIds::new(me),
-            request_bytes: RequestBudget::new(REQUEST_BYTES),
+            request_bytes: RequestBudget::new(settings.network.queued_max_request_bytes),
             answer_bytes: AnswerBudget::new(ANSWER_BYTES),
             connections: Arc::new(Connections::default()),
             flushing: tokio::sync::Mutex::new(()),

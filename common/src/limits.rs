@@ -33,10 +33,11 @@ pub const BATCHES_LOOKED_INTO: usize = 2;
 pub const FETCH_SESSION_PARTITIONS: usize = 100_000;
 /// Requests of one connection that may wait for their answers at once.
 pub const CONNECTION_IN_FLIGHT: usize = 128;
-/// Bytes of half-read and unanswered requests of all connections together.
-pub const REQUEST_BYTES: usize = 512 << 20;
-/// Bytes of fetch answers of all connections together that are not yet written.
+/// Bytes of answers of all connections together that are not yet written.
 pub const ANSWER_BYTES: usize = 512 << 20;
+/// Bytes of answers of one connection that wait behind the one that is being written; at more, no
+/// further request of it is taken up. One answer may be longer.
+pub const CONNECTION_ANSWER_BYTES: usize = 1 << 20;
 /// Bytes that a connection at rest keeps ready for the next request's first bytes.
 pub const FRAME_STAGING_BYTES: usize = 1 << 10;
 /// Bytes reserved for a frame before more than its first bytes have come.
@@ -45,6 +46,8 @@ pub const FRAME_FIRST_STEP_BYTES: usize = 4 << 10;
 pub const FRAME_GROWTH_FACTOR: usize = 4;
 /// Elements (array entries, and unknown tagged fields, which weigh more) of one request.
 pub const REQUEST_ELEMENTS: usize = 1 << 19;
+/// Bytes of memory that an element of a decoded request takes, by and large.
+pub const REQUEST_ELEMENT_BYTES: usize = 128;
 /// What an unknown tagged field weighs against [`REQUEST_ELEMENTS`]: a map of its own is some 400
 /// bytes, other elements are some 100.
 pub const UNKNOWN_TAG_ELEMENTS: usize = 4;
@@ -240,7 +243,10 @@ pub const GROUPS_OF_A_REQUEST: usize = 50_000;
 pub const CATALOG_CACHE_BYTES: u64 = 64 << 20;
 /// The longest wait of a fetch, whatever it asks for, in ms.
 pub const FETCH_WAIT_MAX_MS: u64 = 60_000;
-/// Connections to the admin server at once.
+/// File descriptors that connections leave to files and the store; a quarter of all where there are
+/// few.
+pub const FILES_RESERVED: usize = 1024;
+/// Connections to the admin server at once; for one more, the oldest is closed.
 pub const ADMIN_CONNECTIONS: usize = 64;
 /// Bytes of the head of a request to the admin server; bodies are not read.
 pub const ADMIN_REQUEST_HEAD_BYTES: usize = 16 << 10;

@@ -31,6 +31,23 @@ pub struct GuardError {
 /// # Errors
 /// The first thing found wrong, or [`Fault::NotServed`].
 pub fn check(api: ApiKey, version: i16, body: &[u8]) -> Result<usize, GuardError> {
+    measure(api, version, body).map(|size| size.bytes)
+}
+
+/// What a request's body comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes that it takes of those given.
+    pub bytes: usize,
+    /// Elements that it decodes to, as they count against [`REQUEST_ELEMENTS`].
+    pub elements: usize,
+}
+
+/// As [`check`], and how much the decoder makes of the body.
+///
+/// # Errors
+/// Those of [`check`].
+pub fn measure(api: ApiKey, version: i16, body: &[u8]) -> Result<Size, GuardError> {
     let served = versions::is_served(api, version);
     let Some(schema) = schema::request(api).filter(|_| served) else {
         return Err(GuardError { field: "header", at: 0, fault: Fault::NotServed });
@@ -43,7 +60,10 @@ pub fn check(api: ApiKey, version: i16, body: &[u8]) -> Result<usize, GuardError
         field: "body",
     };
     match walk.structure(schema.fields) {
-        Ok(()) => Ok(walk.cursor.position()),
+        Ok(()) => Ok(Size {
+            bytes: walk.cursor.position(),
+            elements: REQUEST_ELEMENTS - walk.elements_left,
+        }),
         Err(fault) => Err(GuardError { field: walk.field, at: walk.cursor.position(), fault }),
     }
 }
@@ -223,6 +243,15 @@ mod tests {
         assert!(check(ApiKey::DescribeGroups, 0, &groups(REQUEST_ELEMENTS)).is_ok());
         let more = groups(REQUEST_ELEMENTS + 1);
         assert_eq!(fault(ApiKey::DescribeGroups, 0, &more), Fault::Elements);
+    }
+
+    #[test]
+    fn what_a_request_decodes_to_is_measured() {
+        let topics = [0, 0, 0, 2, 0, 1, b'a', 0, 1, b'b'];
+        assert_eq!(measure(ApiKey::Metadata, 0, &topics), Ok(Size { bytes: 10, elements: 2 }));
+        let tag = [&fetch_before_tags()[..], &[1, 77, 2, 1, 2]].concat();
+        let elements = measure(ApiKey::Fetch, 12, &tag).map(|size| size.elements);
+        assert_eq!(elements, Ok(UNKNOWN_TAG_ELEMENTS));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odradek_common::ids::TopicPartition;
-use odradek_common::limits::{ANSWER_BYTES, GROUP_LAG_SERIES, REQUEST_BYTES};
+use odradek_common::limits::{ANSWER_BYTES, GROUP_LAG_SERIES};
 use odradek_storage::metric_names as storage_names;
 use tracing::warn;
 
@@ -40,7 +40,7 @@ fn set(core: &Core) {
     metrics::gauge!(names::ACTIVE_CONTROLLER).set(f64::from(u8::from(core.metadata.is_leader())));
     metrics::gauge!(names::METADATA_APPLIED_INDEX).set(image.applied_index() as f64);
     metrics::gauge!(names::BROKER_EPOCH).set(core.me.epoch.0 as f64);
-    budget("requests", core.request_bytes.used(), REQUEST_BYTES);
+    budget("requests", core.request_bytes.used(), core.request_bytes.limit());
     budget("answers", core.answer_bytes.used(), ANSWER_BYTES);
     budget("log cache", core.logs.cached_bytes(), core.settings().cache.log_bytes);
     // The chain sets these when it moves; while it does not, it is the age that tells.

@@ -37,12 +37,16 @@ impl RequestBudget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// How much of the budget is in use, from 0 to 1 and beyond.
+    /// The most that may be leased.
     #[must_use]
-    pub fn pressure(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a ratio")]
-        let ratio = self.used() as f64 / self.limit as f64;
-        ratio
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// True when more than half of the budget is in use.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.used() > self.limit / 2
     }
 }
 
@@ -57,15 +61,18 @@ impl RequestLease {
             self.bytes = bytes;
             return true;
         }
-        let more = bytes - self.bytes;
-        let limit = self.budget.limit;
-        let fits = |now: usize| now.checked_add(more).filter(|sum| *sum <= limit);
-        let grown = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        let grown = add_within(used, bytes - self.bytes, self.budget.limit);
         if grown {
             self.bytes = bytes;
         }
         grown
     }
+}
+
+/// Adds `more` to `used`, unless that comes to more than `limit`: false then.
+fn add_within(used: &AtomicUsize, more: usize, limit: usize) -> bool {
+    let fits = |now: usize| now.checked_add(more).filter(|sum| *sum <= limit);
+    used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
 }
 
 impl Drop for RequestLease {
@@ -74,8 +81,9 @@ impl Drop for RequestLease {
     }
 }
 
-/// Bytes of answers to fetches that are on their way out. A fetch gets less when much is under
-/// way, down to the one batch that it always gets.
+/// Bytes of answers that are on their way out. A fetch gets less when much is under way, down to
+/// the one batch that it always gets; an answer of another kind is as long as it is, and ends its
+/// connection where there is no room for it.
 #[derive(Clone, Debug)]
 pub struct AnswerBudget {
     used: Arc<AtomicUsize>,
@@ -103,6 +111,19 @@ impl AnswerBudget {
         let bytes = asked.min(left / 4);
         self.used.fetch_add(bytes, Ordering::Relaxed);
         AnswerGrant { used: self.used.clone(), bytes }
+    }
+
+    /// Grants exactly `bytes`; `None` if there is no room for them.
+    #[must_use]
+    pub fn take(&self, bytes: usize) -> Option<AnswerGrant> {
+        add_within(&self.used, bytes, self.limit)
+            .then(|| AnswerGrant { used: self.used.clone(), bytes })
+    }
+
+    /// True when more than half of the budget is in use.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.used() > self.limit / 2
     }
 
     /// Bytes granted now.
@@ -157,6 +178,17 @@ mod tests {
         first.shrink(5);
         assert_eq!(budget.used(), 5);
         drop(first);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_taken() {
+        let budget = AnswerBudget::new(100);
+        let taken = budget.take(60).unwrap();
+        assert!(budget.take(41).is_none() && budget.is_short());
+        assert_eq!(budget.take(40).unwrap().bytes(), 40);
+        drop(taken);
+        assert!(!budget.is_short());
         assert_eq!(budget.used(), 0);
     }
 }

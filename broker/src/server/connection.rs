@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use kafka_protocol::messages::ApiKey;
+use odradek_common::limits::CONNECTION_ANSWER_BYTES;
 use odradek_protocol::frame::{FrameError, FrameReader};
 use odradek_protocol::request::{self, DecodeError};
 use odradek_protocol::response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::budget::RequestLease;
+use super::budget::{AnswerGrant, RequestLease};
 use super::chunks::Chunks;
 use crate::core::Core;
 use crate::handlers::{self, Answer, Body, Context};
@@ -45,6 +47,10 @@ enum Ended {
     Stalled,
     #[error("requests of all connections together hold too much memory")]
     NoMemory,
+    #[error("answers of all connections together hold too much memory")]
+    NoMemoryToAnswer,
+    #[error("an answer cannot be encoded")]
+    Encode,
     #[error("an error of a request that wants no answer")]
     Unanswered,
     #[error("the writer ended")]
@@ -54,12 +60,23 @@ enum Ended {
 }
 
 /// One request's place in the line of answers.
-struct Due {
-    context: Context,
-    answer: Answer,
-    since: Instant,
-    /// What the request holds in memory until it is answered.
-    _lease: RequestLease,
+enum Due {
+    /// An answer that is there already.
+    Encoded {
+        chunks: Vec<Bytes>,
+        /// Its share of what all connections' answers may hold ...
+        _grant: AnswerGrant,
+        /// ... and of what this one's may.
+        _room: OwnedSemaphorePermit,
+    },
+    /// An answer that is waited for.
+    Later {
+        body: BoxFuture<'static, Body>,
+        context: Context,
+        since: Instant,
+        /// What the request holds in memory until it is answered.
+        _lease: RequestLease,
+    },
 }
 
 /// Serves one connection until it ends.
@@ -80,7 +97,7 @@ pub(super) async fn serve(
         peer,
         listener,
         due,
-        last_request: Instant::now(),
+        room: Arc::new(Semaphore::new(CONNECTION_ANSWER_BYTES)),
     };
     let ended = reader.run().await;
     match &ended {
@@ -110,7 +127,8 @@ struct Reader {
     peer: SocketAddr,
     listener: Arc<str>,
     due: mpsc::Sender<Due>,
-    last_request: Instant,
+    /// Bytes that answers which are there already may take while they wait to be written.
+    room: Arc<Semaphore>,
 }
 
 impl Reader {
@@ -132,7 +150,6 @@ impl Reader {
                 if !lease.resize(0) || !held.resize(frame.len()) {
                     return Err(Ended::NoMemory);
                 }
-                self.last_request = Instant::now();
                 self.take_up(frame, held).await?;
             }
             let held = self.frames.held_bytes() + self.frames.growth_bytes();
@@ -170,7 +187,7 @@ impl Reader {
         }
     }
 
-    async fn take_up(&mut self, frame: Bytes, lease: RequestLease) -> Result<(), Ended> {
+    async fn take_up(&mut self, frame: Bytes, mut lease: RequestLease) -> Result<(), Ended> {
         let since = Instant::now();
         let request = match request::decode(frame) {
             Ok(request) => request,
@@ -181,30 +198,64 @@ impl Reader {
             }) => {
                 let context = Context::of_api_versions(correlation_id, self.peer, &self.listener);
                 let frame = response::unsupported_api_versions(correlation_id);
-                let answer = Answer::Ready(Body::Frame(frame));
-                let due = Due { context, answer, since, _lease: lease };
+                let due = self.encoded(&context, &Body::Frame(frame), since).await?;
                 return self.due.send(due).await.map_err(|_| Ended::Writer);
             }
             Err(error) => return Err(error.into()),
         };
+        if !lease.resize(request.held_bytes) {
+            return Err(Ended::NoMemory);
+        }
         let context = Context::of(&request.header, self.peer, &self.listener);
         // The place in the line comes first: when it is full, reading stops, and TCP tells the
         // client so.
         let place = self.due.reserve().await.map_err(|_| Ended::Writer)?;
-        let answer = handlers::handle(&self.core, &context, request.body).await;
-        match answer {
-            Answer::Nothing => Ok(()),
-            Answer::Close => Err(Ended::Unanswered),
-            answer => {
-                place.send(Due { context, answer, since, _lease: lease });
-                Ok(())
+        let due = match handlers::handle(&self.core, &context, request.body).await {
+            Answer::Nothing => return Ok(()),
+            Answer::Close => return Err(Ended::Unanswered),
+            Answer::Later(body) => Due::Later { body, context, since, _lease: lease },
+            Answer::Ready(body) => {
+                drop(lease);
+                self.encoded(&context, &body, since).await?
             }
+        };
+        place.send(due);
+        Ok(())
+    }
+
+    /// An answer's bytes, once there is room for them: a peer that asks for much and reads little of
+    /// it is not asked what else it wants.
+    async fn encoded(&self, context: &Context, body: &Body, since: Instant) -> Result<Due, Ended> {
+        metric_names::count_request(context.api, &body.errors(), since.elapsed());
+        let chunks = encode(context, body).ok_or(Ended::Encode)?;
+        let bytes = chunks.iter().map(Bytes::len).sum();
+        let grant = self.core.answer_bytes.take(bytes).ok_or(Ended::NoMemoryToAnswer)?;
+        let permits = u32::try_from(bytes.min(CONNECTION_ANSWER_BYTES)).unwrap_or(u32::MAX);
+        tokio::select! {
+            room = self.room.clone().acquire_many_owned(permits) => {
+                let _room = room.map_err(|_| Ended::Writer)?;
+                Ok(Due::Encoded { chunks, _grant: grant, _room })
+            }
+            () = self.due.closed() => Err(Ended::Writer),
+        }
+    }
+}
+
+/// The frame; `None` if the body cannot be said in the version asked for, which is logged.
+fn encode(context: &Context, body: &Body) -> Option<Vec<Bytes>> {
+    match body.encode(context) {
+        Ok(chunks) => Some(chunks),
+        Err(error) => {
+            warn!(peer = %context.peer, api = ?context.api, version = context.version, %error,
+                "could not encode an answer; the connection is closed");
+            None
         }
     }
 }
 
 fn stall(core: &Core) -> Duration {
-    if core.request_bytes.pressure() > 0.5 { STALL_UNDER_PRESSURE } else { STALL }
+    let short = core.request_bytes.is_short() || core.answer_bytes.is_short();
+    if short { STALL_UNDER_PRESSURE } else { STALL }
 }
 
 async fn write_answers(
@@ -213,25 +264,18 @@ async fn write_answers(
     mut queue: mpsc::Receiver<Due>,
 ) {
     while let Some(due) = queue.recv().await {
-        let Due { context, answer, since, _lease } = due;
-        let body = match answer {
-            Answer::Ready(body) => body,
-            Answer::Later(body) => body.await,
-            Answer::Nothing | Answer::Close => continue,
+        let written = match due {
+            Due::Encoded { chunks, _grant, _room } => write(&core, &mut stream, chunks).await,
+            Due::Later { body, context, since, _lease } => {
+                let body = body.await;
+                metric_names::count_request(context.api, &body.errors(), since.elapsed());
+                let Some(chunks) = encode(&context, &body) else { return };
+                write(&core, &mut stream, chunks).await
+            }
         };
-        metric_names::count_request(context.api, &body.errors(), since.elapsed());
-        match body.encode(&context) {
-            Ok(chunks) => {
-                if let Err(error) = write(&core, &mut stream, chunks).await {
-                    debug!(peer = %context.peer, %error, "could not write an answer");
-                    return;
-                }
-            }
-            Err(error) => {
-                warn!(peer = %context.peer, api = ?context.api, version = context.version, %error,
-                    "could not encode an answer; the connection is closed");
-                return;
-            }
+        if let Err(error) = written {
+            debug!(%error, "could not write an answer");
+            return;
         }
     }
 }

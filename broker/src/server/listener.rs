@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use odradek_common::limits::FILES_RESERVED;
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -76,6 +77,20 @@ fn socket(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Connections that may be open at once: as many as the settings allow, and as the limit of open files
+/// does when files and the store have theirs. A broker without a file descriptor for its log serves
+/// nobody.
+#[must_use]
+pub fn connections_max(wanted: usize) -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    within_files(wanted, files)
+}
+
+fn within_files(wanted: usize, files: Option<u64>) -> usize {
+    let Some(files) = files.and_then(|files| usize::try_from(files).ok()) else { return wanted };
+    wanted.min(files - FILES_RESERVED.min(files / 4))
 }
 
 /// Counts connections, in all and by address.
@@ -168,4 +183,34 @@ fn take(
         connection::serve(core, stream, peer, name).await;
         drop(admitted);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_files() {
+        assert_eq!(within_files(60_000, None), 60_000);
+        assert_eq!(within_files(60_000, Some(1 << 20)), 60_000);
+        assert_eq!(within_files(60_000, Some(20_000)), 20_000 - FILES_RESERVED);
+        assert_eq!(within_files(60_000, Some(1_000)), 750);
+        assert_eq!(within_files(100, Some(1_000)), 100);
+    }
+
+    #[test]
+    fn connections_are_counted_by_address_and_in_all() {
+        let open = Arc::new(Connections::default());
+        let [one, two] = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
+        let first = open.admit(one, 3, 2);
+        let second = open.admit(one, 3, 2);
+        assert!(first.is_some() && second.is_some());
+        assert!(open.admit(one, 3, 2).is_none(), "a third of one address");
+        let third = open.admit(two, 3, 2);
+        assert!(third.is_some() && open.admit(two, 3, 2).is_none(), "a fourth of all");
+        drop(first);
+        assert!(open.admit(two, 3, 2).is_some());
+        drop((second, third));
+        assert_eq!(open.open(), 0);
+    }
 }

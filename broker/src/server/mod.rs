@@ -5,4 +5,4 @@ mod chunks;
 mod connection;
 mod listener;
 
-pub use listener::{Bound, Connections, bind};
+pub use listener::{Bound, Connections, bind, connections_max};

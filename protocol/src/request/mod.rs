@@ -7,6 +7,7 @@ pub use header::RequestHeader;
 use crate::guard::{self, Fault, GuardError};
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, RequestKind};
+use odradek_common::limits::REQUEST_ELEMENT_BYTES;
 
 /// A request, decoded. Texts and bytes in it are slices of the frame and keep all of it in memory:
 /// what outlives the request is to be copied, records excepted.
@@ -16,6 +17,8 @@ pub struct Request {
     pub header: RequestHeader,
     /// The body.
     pub body: RequestKind,
+    /// Bytes of memory that it holds, by and large: the frame, and what was made of it.
+    pub held_bytes: usize,
 }
 
 /// Why a frame is not a request that this broker serves.
@@ -71,29 +74,39 @@ pub enum DecodeError {
 /// # Errors
 /// See [`DecodeError`]; nothing is allocated out of proportion to the frame before or after.
 pub fn decode(frame: Bytes) -> Result<Request, DecodeError> {
+    let frame_bytes = frame.len();
     let mut body = frame;
     let header = RequestHeader::split_from(&mut body)?;
-    let body = decode_body(&header, body)?;
-    Ok(Request { header, body })
+    let (body, elements) = decode_measured(&header, body)?;
+    let held_bytes = frame_bytes + elements * REQUEST_ELEMENT_BYTES;
+    Ok(Request { header, body, held_bytes })
 }
 
 /// Decodes what stands behind a header.
 ///
 /// # Errors
 /// [`DecodeError::Malformed`] or [`DecodeError::Undecodable`].
-pub fn decode_body(header: &RequestHeader, mut body: Bytes) -> Result<RequestKind, DecodeError> {
+pub fn decode_body(header: &RequestHeader, body: Bytes) -> Result<RequestKind, DecodeError> {
+    decode_measured(header, body).map(|(body, _)| body)
+}
+
+/// The body, and the number of its elements.
+fn decode_measured(
+    header: &RequestHeader,
+    mut body: Bytes,
+) -> Result<(RequestKind, usize), DecodeError> {
     let RequestHeader { api, version, .. } = *header;
-    let taken = guard::check(api, version, &body).map_err(|reason| DecodeError::Malformed {
+    let size = guard::measure(api, version, &body).map_err(|reason| DecodeError::Malformed {
         api,
         version,
         reason,
     })?;
-    body.truncate(taken);
+    body.truncate(size.bytes);
     let undecodable = |reason| DecodeError::Undecodable { api, version, reason };
     let kind = RequestKind::decode(api, &mut body, version)
         .map_err(|error| undecodable(format!("{error:#}")))?;
     if body.is_empty() {
-        Ok(kind)
+        Ok((kind, size.elements))
     } else {
         Err(undecodable(format!("{} bytes were left", body.len())))
     }
