@@ -14,6 +14,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +28,7 @@ use odradek_common::limits::{
 };
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -87,8 +87,8 @@ impl AdminServer {
 
     /// Serves until `shutdown`; then what is being answered is answered, for a moment at most.
     pub async fn run(self, shutdown: CancellationToken) {
-        let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
         let mut connections = JoinSet::new();
+        let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -97,16 +97,17 @@ impl AdminServer {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    // One more than the limit is closed, so that who waits is told.
-                    let Ok(place) = places.clone().try_acquire_owned() else {
-                        debug!(%peer, "too many admin connections");
-                        continue;
-                    };
+                    by_age.retain(|connection| !connection.is_finished());
+                    // `/livez` decides over restarts: those who hold all places and ask nothing must
+                    // not keep out who does. An answer takes no time, so the oldest is the idlest.
+                    if by_age.len() >= ADMIN_CONNECTIONS
+                        && let Some(oldest) = by_age.pop_front()
+                    {
+                        debug!(%peer, "too many admin connections; the oldest is closed");
+                        oldest.abort();
+                    }
                     let (router, shutdown) = (self.router.clone(), shutdown.clone());
-                    connections.spawn(async move {
-                        serve(stream, router, shutdown).await;
-                        drop(place);
-                    });
+                    by_age.push_back(connections.spawn(serve(stream, router, shutdown)));
                 }
                 Err(error) => {
                     warn!(%error, "the admin server could not accept a connection");

@@ -9,6 +9,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::Mutex;
 
 use super::recorder::Shown;
 use super::{Check, Readiness};
@@ -16,6 +17,8 @@ use super::{Check, Readiness};
 #[derive(Clone)]
 struct Served {
     metrics: Shown,
+    /// Held while metrics are written: thousands of requests for them take one thread, not all.
+    writing: Arc<Mutex<()>>,
     readiness: Arc<dyn Readiness>,
 }
 
@@ -26,12 +29,16 @@ pub(super) fn router(metrics: Shown, readiness: Arc<dyn Readiness>) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(shown_metrics))
-        .with_state(Served { metrics, readiness })
+        .with_state(Served { metrics, writing: Arc::default(), readiness })
 }
 
 async fn shown_metrics(State(served): State<Served>) -> Response {
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (content_type, served.metrics.render()).into_response()
+    let _turn = served.writing.lock().await;
+    match tokio::task::spawn_blocking(move || served.metrics.render()).await {
+        Ok(text) => (content_type, text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 async fn ready(
