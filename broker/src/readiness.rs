@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::admin_http::{Check, Readiness};
 use crate::core::Core;
+use crate::topics::LiveTopics;
 
 /// A slot that takes longer than this to land tells of trouble with the store.
 const SLOW: Duration = Duration::from_secs(5);
@@ -19,7 +20,9 @@ impl Readiness for BrokerReadiness {
         let core = &self.0;
         let image = core.image();
         let registered = image.is_live(core.me);
-        let owned = image.owned_by(core.me).count();
+        // The partitions of a topic that is being deleted have no log any more.
+        let lives = |topic| image.live_topic(topic).is_some();
+        let owned = image.owned_by(core.me).filter(|(at, _)| lives(at.topic)).count();
         let served = core.logs.all().len();
         let chain = core.chain.stats();
         let landing = chain.trouble.is_none() && chain.oldest_unlanded < SLOW;

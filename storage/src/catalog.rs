@@ -149,7 +149,9 @@ impl Catalog {
         let partition = key.partition;
         let mut ranges: Vec<Range> = Vec::new();
         let mut newest = (0, Bytes::new());
-        if let Some(name) = key.manifest
+        // A partition that is new has nothing anywhere: it is taken up also while the store is away.
+        let manifest = key.manifest.filter(|_| key.flushed_end > 0);
+        if let Some(name) = manifest
             && let Some(entry) = self.manifest(name).await?.partitions.get(&partition)
         {
             ranges.extend(&entry.ranges);

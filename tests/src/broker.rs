@@ -147,6 +147,11 @@ impl Broker {
         self.process.wait(STOP_LIMIT).await
     }
 
+    /// What `/readyz` answers: the status and the text.
+    pub async fn readiness(&self) -> Result<(u16, String)> {
+        http_get(self.admin, "/readyz").await
+    }
+
     /// What `/metrics` shows.
     pub async fn metrics(&self) -> Result<String> {
         let (status, body) = http_get(self.admin, "/metrics").await?;

@@ -61,6 +61,10 @@ async fn a_partition_of_which_nothing_was_flushed_is_empty() {
     let world = World::new();
     let log = world.catalog.ranges(partition(5), None, &[], 0, 0).await.unwrap();
     assert_eq!((log.ranges(), log.bytes(), log.checkpoint().len()), (&[][..], 0, 0));
+    // Its group has a manifest, which need not be there to be read for it.
+    let gone = world.attempt(1).fresh_name(ObjectKind::Manifest);
+    let log = world.catalog.ranges(partition(6), Some(gone), &[], 0, 0).await.unwrap();
+    assert_eq!((log.end(), log.ranges().len()), (0, 0));
 }
 
 #[tokio::test]

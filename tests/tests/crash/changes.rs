@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use odradek_tests::history::Event;
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(150);
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// Records of a shortened partition that DeleteRecords leaves.
 const LEFT: i64 = 300;
+
+/// A topic for records that nobody waits long for.
+pub const IMPATIENT: &str = "impatient";
 
 /// Whether a topic was made or deleted; none while nobody has said.
 type Topics = BTreeMap<String, Option<bool>>;
@@ -62,15 +65,13 @@ impl Held<'_> {
 /// Makes the topics of the load.
 pub async fn create_topics(bootstrap: &str) -> Result<()> {
     let admin = Admin::new(bootstrap)?;
+    let mut new = vec![NewTopic::new(IMPATIENT, 1, TopicReplication::Fixed(1))];
     for topic in TOPICS {
-        let mut new = NewTopic::new(topic.name, topic.partitions, TopicReplication::Fixed(1));
-        if topic.shortened {
-            new = new.set("retention.bytes", "200000");
-        }
-        let answers = admin.client.create_topics([&new], &admin.options).await?;
-        for answer in answers {
-            answer.map_err(|(topic, code)| anyhow::anyhow!("{topic} is not created: {code}"))?;
-        }
+        let one = NewTopic::new(topic.name, topic.partitions, TopicReplication::Fixed(1));
+        new.push(if topic.shortened { one.set("retention.bytes", "200000") } else { one });
+    }
+    for answer in admin.client.create_topics(&new, &admin.options).await? {
+        answer.map_err(|(topic, code)| anyhow!("{topic} is not created: {code}"))?;
     }
     Ok(())
 }

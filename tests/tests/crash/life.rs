@@ -8,6 +8,8 @@ use anyhow::{Context, Result, ensure};
 use odradek_common::phases::Phase;
 use odradek_tests::broker::{Broker, BrokerOptions};
 use odradek_tests::history::{Setup, Violation};
+use odradek_tests::minio::Minio;
+use odradek_tests::place::WalKind;
 use odradek_tests::process::signal;
 use odradek_tests::wait::within;
 use rand::rngs::StdRng;
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 use crate::board::{Hits, Moment, add, cut, least_hit, strike};
 use crate::changes::{Changes, create_topics};
 use crate::judge::{caught_up, look, settle};
+use crate::outage::outage;
 use crate::producer::{Producers, guarantees};
 use crate::readers::Readers;
 use crate::record::{Record, places, topic_of};
@@ -94,8 +97,7 @@ impl Life {
         self.broker.start_again().await?;
         let recovery = started.elapsed();
         self.producers.pause(true);
-        let mut problems = self.judge().await;
-        problems.truncate(TOLD);
+        let problems = self.judge().await;
         let acknowledged = self.record.acknowledged() - before;
         Ok(Round { acknowledged, cut, recovery, problems })
     }
@@ -122,6 +124,15 @@ impl Life {
         let _held = self.changes.hold().await;
         look(&self.bootstrap, &self.record).await?;
         Ok(self.record.check(&self.setup))
+    }
+
+    /// A round in which the store is killed and comes back. Answers what is wrong.
+    pub async fn outage(&mut self, wal: WalKind, minio: &mut Minio) -> Result<Vec<String>> {
+        self.producers.pause(false);
+        self.load(LEAST_ACKNOWLEDGED).await?;
+        outage(&mut self.broker, wal, minio, &self.record).await?;
+        self.producers.pause(true);
+        Ok(self.judge().await)
     }
 
     /// Ends clients and broker.
@@ -184,6 +195,7 @@ impl Life {
         let violations = self.record.check(&self.setup);
         problems.extend(violations.iter().map(ToString::to_string));
         problems.extend(self.record.take_problems());
+        problems.truncate(TOLD);
         problems
     }
 }

@@ -8,6 +8,7 @@ mod board;
 mod changes;
 mod judge;
 mod life;
+mod outage;
 mod producer;
 mod readers;
 mod record;
@@ -61,7 +62,7 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let seed = arguments.seed.unwrap_or_else(|| SystemClock.now_ms().unsigned_abs());
     say(&format!("seed {seed}"))?;
-    let minio = Minio::start().await?;
+    let mut minio = Minio::start().await?;
     let (mut passed, mut failed) = (0, 0);
     let mut tallies = Vec::new();
     for wal in WalKind::ALL {
@@ -69,9 +70,16 @@ async fn main() -> Result<ExitCode> {
             continue;
         }
         let tally = rounds(wal, &arguments, seed, &minio).await?;
-        let forgetful = forgetting_is_found(wal, seed).await;
-        if let Err(error) = &forgetful {
-            say(&format!("{wal}: {error:#}"))?;
+        for beside in
+            [forgetting_is_found(wal, seed).await, an_outage_passes(wal, seed, &mut minio).await]
+        {
+            match beside {
+                Ok(()) => passed += 1,
+                Err(error) => {
+                    failed += 1;
+                    say(&format!("{wal}: FAILED: {error:#}"))?;
+                }
+            }
         }
         let missed =
             Phase::ALL.into_iter().zip(tally.hits).filter(|(_, hit)| *hit < arguments.hits);
@@ -79,8 +87,8 @@ async fn main() -> Result<ExitCode> {
         if !missed.is_empty() {
             say(&format!("{wal}: cut less than {} times: {}", arguments.hits, missed.join(", ")))?;
         }
-        passed += tally.rounds - tally.failed + u64::from(forgetful.is_ok());
-        failed += tally.failed + u64::from(forgetful.is_err()) + u64::from(!missed.is_empty());
+        passed += tally.rounds - tally.failed;
+        failed += tally.failed + u64::from(!missed.is_empty());
         tallies.push((wal, tally));
     }
     for (wal, tally) in tallies {
@@ -149,4 +157,15 @@ async fn forgetting_is_found(wal: WalKind, seed: u64) -> Result<()> {
     let lost = found.iter().filter(|one| matches!(one, Violation::AcknowledgedLost { .. })).count();
     ensure!(lost > 0, "a broker that forgets passes; found was only {found:?}");
     say(&format!("{wal}: of a broker that forgets, {lost} lost records are found"))
+}
+
+/// The store is killed under load and comes back; nothing is lost and the broker stays.
+async fn an_outage_passes(wal: WalKind, seed: u64, minio: &mut Minio) -> Result<()> {
+    let options = BrokerOptions::new(wal, minio.place(&format!("outage-{wal}")));
+    let mut life = Life::begin(options, seed).await?;
+    let problems = life.outage(wal, minio).await;
+    let problems = problems.unwrap_or_else(|error| vec![format!("{error:#}")]);
+    ensure!(problems.is_empty(), "{}\nthe broker's log:\n{}", problems.join("\n"), life.log_tail());
+    life.end().await?;
+    say(&format!("{wal}: the store was away and came back"))
 }
