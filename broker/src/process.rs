@@ -122,6 +122,17 @@ impl fmt::Debug for Process {
     }
 }
 
+/// What the steps of a start take: who waits for one wants to know for what.
+struct Took(Instant);
+
+impl Took {
+    /// The time since the last lap.
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.0, now)
+    }
+}
+
 /// A part of the process that must not end has ended.
 #[derive(Debug, thiserror::Error)]
 #[error("{part} ended: {reason}")]
@@ -136,13 +147,16 @@ impl Process {
     /// # Errors
     /// See [`StartError`]; nothing keeps running then.
     pub async fn start(settings: Settings, world: World) -> Result<Self, StartError> {
+        let mut took = Took(Instant::now());
         let settings = Arc::new(settings);
         let directory = open_directory(&settings, &world).await?;
         let mut vital = JoinSet::new();
         let metadata_stop = CancellationToken::new();
         let metadata =
             start_metadata(&settings, &world, &directory, &mut vital, &metadata_stop).await?;
+        let metadata_took = took.lap();
         let opened = opening::open(&settings, &world, &directory, &metadata).await?;
+        let store_took = took.lap();
         let bound = bind(&settings).await?;
         let listening = bound
             .iter()
@@ -156,6 +170,7 @@ impl Process {
         let core_parts = Parts { settings, world, metadata, opened, names, wals, me };
         let (core, chain) = core_parts.core();
         core.take_over().await?;
+        let recovery_took = took.lap();
 
         let chain_stop = CancellationToken::new();
         let stop = chain_stop.clone();
@@ -168,6 +183,13 @@ impl Process {
         for bound in bound {
             bound.serve(&core, &connections);
         }
+        info!(
+            metadata = ?metadata_took,
+            store = ?store_took,
+            recovery = ?recovery_took,
+            rest = ?took.lap(),
+            "started"
+        );
         Ok(Self {
             core,
             listening,
