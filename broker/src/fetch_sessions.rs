@@ -1,14 +1,14 @@
 //! Fetch sessions (KIP-227): the broker remembers what a client fetches, the client sends only what
 //! changed, the answer holds only what changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use odradek_common::ids::{TopicId, TopicPartition};
-use odradek_common::limits::FETCH_SESSION_PARTITIONS;
+use odradek_common::limits::{FETCH_SESSION_PARTITIONS, FETCH_SESSIONS_PARTITIONS};
 use odradek_common::random::SharedRandom;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -132,6 +132,7 @@ impl FetchSessions {
     /// starts anew with a full request.
     pub fn begin(&self, request: SessionRequest) -> Result<Begun, ResponseError> {
         let mut by_id = self.by_id.lock();
+        let mut room = FETCH_SESSIONS_PARTITIONS.saturating_sub(partitions(&by_id));
         if request.epoch == FINAL_EPOCH || request.epoch == INITIAL_EPOCH {
             by_id.remove(&request.session_id);
             let opened =
@@ -149,15 +150,18 @@ impl FetchSessions {
         session.next_epoch =
             if session.next_epoch == i32::MAX { 1 } else { session.next_epoch + 1 };
         session.last_used = Instant::now();
-        for key in &request.forgotten {
-            session.partitions.shift_remove(key);
+        // In one pass: to take out one at a time would move the others each time.
+        if !request.forgotten.is_empty() {
+            let forgotten: HashSet<&Key> = request.forgotten.iter().collect();
+            session.partitions.retain(|key, _| !forgotten.contains(key));
         }
         for wanted in request.wanted {
             let key = wanted.key();
             if let Some(known) = session.partitions.get_mut(&key) {
                 known.wanted = wanted;
-            } else if session.partitions.len() < FETCH_SESSION_PARTITIONS {
+            } else if session.partitions.len() < FETCH_SESSION_PARTITIONS && room > 0 {
                 session.partitions.insert(key, Remembered { wanted, told: None });
+                room -= 1;
             } else {
                 return Err(ResponseError::FetchSessionIdNotFound);
             }
@@ -175,6 +179,7 @@ impl FetchSessions {
             return vec![true; told.len()];
         };
         let mut answered = Vec::with_capacity(told.len());
+        let mut served = HashSet::new();
         for (wanted, now) in begun.wanted.iter().zip(told) {
             let key = wanted.key();
             let Some(known) = session.partitions.get_mut(&key) else {
@@ -187,11 +192,13 @@ impl FetchSessions {
             answered.push(!begun.incremental || changed || now.has_records || now.error != 0);
             // An error is told again until it is gone: the state then counts as unknown.
             known.told = (now.error == 0).then_some(*now);
-            if now.has_records
-                && let Some(remembered) = session.partitions.shift_remove(&key)
-            {
-                session.partitions.insert(key, remembered);
+            if now.has_records {
+                served.insert(key);
             }
+        }
+        if !served.is_empty() {
+            // Stable: within those served and the others the order stays.
+            session.partitions.sort_by_cached_key(|key, _| served.contains(key));
         }
         answered
     }
@@ -202,6 +209,9 @@ impl FetchSessions {
         }
         let now = Instant::now();
         if by_id.len() >= self.slots && !evict_one(by_id, now) {
+            return 0;
+        }
+        if partitions(by_id) + request.wanted.len() > FETCH_SESSIONS_PARTITIONS {
             return 0;
         }
         let id = loop {
@@ -220,6 +230,11 @@ impl FetchSessions {
         by_id.insert(id, session);
         id
     }
+}
+
+/// Partitions that all sessions hold together.
+fn partitions(by_id: &HashMap<i32, Session>) -> usize {
+    by_id.values().map(|session| session.partitions.len()).sum()
 }
 
 /// Makes room by closing the session that was used least recently, if it is idle long enough.
@@ -294,6 +309,33 @@ mod tests {
         tokio::time::advance(EVICTABLE_AFTER).await;
         assert_ne!(sessions.begin(request(0, 0, vec![wanted(0, 0)])).unwrap().session_id, 0);
         assert_eq!(sessions.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_sessions_together_hold_only_so_many_partitions() {
+        const EACH: i32 = 100_000;
+        let sessions = sessions(1_000);
+        let many = || (0..EACH).map(|partition| wanted(partition, 0)).collect::<Vec<_>>();
+        let first = sessions.begin(request(0, 0, vec![wanted(0, 0)])).unwrap().session_id;
+        let mut opened = 0;
+        while sessions.begin(request(0, 0, many())).unwrap().session_id != 0 {
+            opened += 1;
+        }
+        assert_eq!(opened, (FETCH_SESSIONS_PARTITIONS - 1) / 100_000);
+        let full = sessions.begin(request(first, 1, many()));
+        assert_eq!(full.err(), Some(ResponseError::FetchSessionIdNotFound));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_served_go_behind_the_others_in_their_order() {
+        let sessions = sessions(1);
+        let all = (0..5).map(|partition| wanted(partition, 0)).collect();
+        let begun = sessions.begin(request(0, 0, all)).unwrap();
+        let told: Vec<_> = (0..5).map(|partition| told(1, partition % 2 == 0)).collect();
+        sessions.finish(&begun, &told);
+        let next = sessions.begin(request(begun.session_id, 1, vec![])).unwrap();
+        let order: Vec<_> = next.wanted.iter().map(|w| w.id.partition).collect();
+        assert_eq!(order, [1, 3, 0, 2, 4]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,6 +31,8 @@ pub const DECOMPRESSED_AT_ONCE_BYTES: usize = 2 << 20;
 pub const BATCHES_LOOKED_INTO: usize = 2;
 /// Partitions that one fetch session may hold.
 pub const FETCH_SESSION_PARTITIONS: usize = 100_000;
+/// Partitions that all fetch sessions may hold together; a fetch beyond has no session.
+pub const FETCH_SESSIONS_PARTITIONS: usize = 1_000_000;
 /// Requests of one connection that may wait for their answers at once.
 pub const CONNECTION_IN_FLIGHT: usize = 128;
 /// Bytes of answers of all connections together that are not yet written.
@@ -46,6 +48,10 @@ pub const FRAME_FIRST_STEP_BYTES: usize = 4 << 10;
 pub const FRAME_GROWTH_FACTOR: usize = 4;
 /// Elements (array entries, and unknown tagged fields, which weigh more) of one request.
 pub const REQUEST_ELEMENTS: usize = 1 << 19;
+/// Elements of a request that is decoded and answered at once; those of more take turns.
+pub const REQUEST_ELEMENTS_AT_ONCE: usize = 4_096;
+/// How long a connection's requests are taken up one behind the other before others have theirs.
+pub const CONNECTION_TURN: Duration = Duration::from_millis(1);
 /// Bytes of memory that an element of a decoded request takes, by and large.
 pub const REQUEST_ELEMENT_BYTES: usize = 128;
 /// What an unknown tagged field weighs against [`REQUEST_ELEMENTS`]: a map of its own is some 400
@@ -269,6 +275,8 @@ pub const CLIENT_CALL_MS: u64 = 10_000;
 pub const CLIENT_BROKER_WAIT_MS: i32 = 8_000;
 /// Bytes of an answer to a command line's client, without records.
 pub const CLIENT_ANSWER_BYTES: usize = 64 << 20;
+/// Elements (as [`REQUEST_ELEMENTS`]) of such an answer.
+pub const CLIENT_ANSWER_ELEMENTS: usize = 1 << 21;
 /// Bytes of records that such a client fetches at once ...
 pub const CLIENT_FETCH_BYTES: i32 = 16 << 20;
 /// ... and of one partition.

@@ -5,12 +5,12 @@
 //! within its bytes, and UTF-8 in its texts. Nesting is bounded by
 //! the layouts, none of which refers to itself.
 
-use crate::schema::{self, Element, Field, Kind};
+use crate::schema::{self, Element, Field, Kind, Schema};
 use crate::versions;
 use crate::wire::Cursor;
 pub use crate::wire::Fault;
 use kafka_protocol::messages::ApiKey;
-use odradek_common::limits::{REQUEST_ELEMENTS, UNKNOWN_TAG_ELEMENTS};
+use odradek_common::limits::{CLIENT_ANSWER_ELEMENTS, REQUEST_ELEMENTS, UNKNOWN_TAG_ELEMENTS};
 
 /// Why a request's body must not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +31,7 @@ pub struct GuardError {
 /// # Errors
 /// The first thing found wrong, or [`Fault::NotServed`].
 pub fn check(api: ApiKey, version: i16, body: &[u8]) -> Result<usize, GuardError> {
-    measure(api, version, body).map(|size| size.bytes)
+    measure(api, version, body, REQUEST_ELEMENTS).map(|size| size.bytes)
 }
 
 /// What a request's body comes to.
@@ -43,27 +43,51 @@ pub struct Size {
     pub elements: usize,
 }
 
-/// As [`check`], and how much the decoder makes of the body.
+/// As [`check`], for at most so many elements, and how much the decoder makes of the body.
+///
+/// # Errors
+/// Those of [`check`]; [`Fault::Elements`] as soon as there are more.
+pub fn measure(
+    api: ApiKey,
+    version: i16,
+    body: &[u8],
+    elements: usize,
+) -> Result<Size, GuardError> {
+    walk(schema::request(api), api, version, body, elements)
+}
+
+/// Checks the body of an answer, for a client: as [`check`], with the number of elements that a
+/// client takes.
 ///
 /// # Errors
 /// Those of [`check`].
-pub fn measure(api: ApiKey, version: i16, body: &[u8]) -> Result<Size, GuardError> {
+pub fn check_answer(api: ApiKey, version: i16, body: &[u8]) -> Result<usize, GuardError> {
+    let size = walk(schema::responses::response(api), api, version, body, CLIENT_ANSWER_ELEMENTS)?;
+    Ok(size.bytes)
+}
+
+fn walk(
+    schema: Option<&'static Schema>,
+    api: ApiKey,
+    version: i16,
+    body: &[u8],
+    elements: usize,
+) -> Result<Size, GuardError> {
     let served = versions::is_served(api, version);
-    let Some(schema) = schema::request(api).filter(|_| served) else {
+    let Some(schema) = schema.filter(|_| served) else {
         return Err(GuardError { field: "header", at: 0, fault: Fault::NotServed });
     };
     let mut walk = Walk {
         cursor: Cursor::new(body),
         version,
         flexible: schema.is_flexible(version),
-        elements_left: REQUEST_ELEMENTS,
+        elements_left: elements,
         field: "body",
     };
     match walk.structure(schema.fields) {
-        Ok(()) => Ok(Size {
-            bytes: walk.cursor.position(),
-            elements: REQUEST_ELEMENTS - walk.elements_left,
-        }),
+        Ok(()) => {
+            Ok(Size { bytes: walk.cursor.position(), elements: elements - walk.elements_left })
+        }
         Err(fault) => Err(GuardError { field: walk.field, at: walk.cursor.position(), fault }),
     }
 }
@@ -248,10 +272,21 @@ mod tests {
     #[test]
     fn what_a_request_decodes_to_is_measured() {
         let topics = [0, 0, 0, 2, 0, 1, b'a', 0, 1, b'b'];
-        assert_eq!(measure(ApiKey::Metadata, 0, &topics), Ok(Size { bytes: 10, elements: 2 }));
+        let measured = |most| measure(ApiKey::Metadata, 0, &topics, most);
+        assert_eq!(measured(2), Ok(Size { bytes: 10, elements: 2 }));
+        assert_eq!(measured(1).unwrap_err().fault, Fault::Elements);
         let tag = [&fetch_before_tags()[..], &[1, 77, 2, 1, 2]].concat();
-        let elements = measure(ApiKey::Fetch, 12, &tag).map(|size| size.elements);
+        let elements = measure(ApiKey::Fetch, 12, &tag, 10).map(|size| size.elements);
         assert_eq!(elements, Ok(UNKNOWN_TAG_ELEMENTS));
+    }
+
+    #[test]
+    fn answers_are_checked_by_their_own_layout() {
+        // No throttling, and 2^31-1 brokers.
+        let brokers = [0, 0, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x08];
+        let error = check_answer(ApiKey::Metadata, 12, &brokers).unwrap_err();
+        assert_eq!(error.fault, Fault::Count(i64::from(i32::MAX), 0));
+        assert!(check_answer(ApiKey::Metadata, 0, &[0; 8]).is_ok(), "no brokers and no topics");
     }
 
     #[test]

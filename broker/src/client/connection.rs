@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, FetchRequest,
+    ApiKey, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, FetchRequest,
     InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest, RequestHeader,
     ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use odradek_common::limits::{CLIENT_ANSWER_BYTES, CLIENT_CALL_MS, CLIENT_FETCH_BYTES};
+use odradek_protocol::guard;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -157,6 +158,9 @@ fn decode<R: Spoken>(mut answer: Bytes, correlation_id: i32) -> Result<R::Respon
     if header.correlation_id != correlation_id {
         return Err(format!("it answers call {}, not {correlation_id}", header.correlation_id));
     }
+    // The decoder believes what it is told of counts and lengths.
+    let api = ApiKey::try_from(R::KEY).map_err(|()| format!("API {} is not known", R::KEY))?;
+    guard::check_answer(api, R::VERSION, &answer).map_err(|e| e.to_string())?;
     let body = R::Response::decode(&mut answer, R::VERSION).map_err(|e| format!("{e:#}"))?;
     if !answer.is_empty() {
         return Err(format!("{} bytes left over", answer.len()));
@@ -167,7 +171,7 @@ fn decode<R: Spoken>(mut answer: Bytes, correlation_id: i32) -> Result<R::Respon
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kafka_protocol::messages::{ApiKey, MetadataResponse};
+    use kafka_protocol::messages::MetadataResponse;
     use odradek_protocol::versions::is_served;
 
     fn held<R: Spoken>() {
@@ -208,6 +212,14 @@ mod tests {
         assert_eq!(read.controller_id, 3);
         assert!(decode::<MetadataRequest>(answer.clone(), 8).is_err());
         assert!(decode::<MetadataRequest>(answer.slice(..answer.len() - 1), 9).is_err());
+    }
+
+    #[test]
+    fn an_answer_whose_counts_lie_is_malformed() {
+        // The correlation id, tags of the header, no throttling, and 2^31-1 brokers.
+        let answer = [0, 0, 0, 9, 0, 0, 0, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x08];
+        let error = decode::<MetadataRequest>(Bytes::copy_from_slice(&answer), 9).unwrap_err();
+        assert!(error.contains("2147483647"), "{error}");
     }
 
     #[tokio::test]

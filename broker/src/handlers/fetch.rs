@@ -129,6 +129,8 @@ async fn read_all(core: &Core, wanted: &[Wanted], max_bytes: usize) -> Vec<Read>
     let mut reads = Vec::with_capacity(wanted.len());
     let mut any = false;
     for w in wanted {
+        // A session may hold 100,000 partitions: others get their turns in between.
+        tokio::task::coop::consume_budget().await;
         let most = usize::try_from(w.max_bytes).unwrap_or(0).min(left);
         let read = read_one(core, w, most, !any).await;
         any |= read.bytes > 0;

@@ -58,6 +58,8 @@ pub struct Context {
     pub correlation_id: i32,
     /// What the client calls itself.
     pub client_id: String,
+    /// Bytes of the request's frame, all of which whatever is sliced from it keeps in memory.
+    pub frame_bytes: usize,
     /// The client's address.
     pub peer: SocketAddr,
     /// The listener it came through: answers name the brokers' addresses of this listener.
@@ -74,6 +76,7 @@ impl Context {
             version: header.version,
             correlation_id: header.correlation_id,
             client_id: header.client_id.as_ref().map(|id| id.to_string()).unwrap_or_default(),
+            frame_bytes: 0,
             peer,
             listener: listener.clone(),
             _in_flight: InFlight::begin(),
@@ -85,7 +88,8 @@ impl Context {
     pub fn of_api_versions(correlation_id: i32, peer: SocketAddr, listener: &Arc<str>) -> Self {
         let (api, client_id) = (ApiKey::ApiVersions, String::new());
         let (listener, _in_flight) = (listener.clone(), InFlight::begin());
-        Self { api, version: 0, correlation_id, client_id, peer, listener, _in_flight }
+        let (version, frame_bytes) = (0, 0);
+        Self { api, version, correlation_id, client_id, frame_bytes, peer, listener, _in_flight }
     }
 }
 

@@ -42,6 +42,15 @@ impl LogCache {
         self.batches.push_back(batch);
     }
 
+    /// Gives the records of the batch at `base_offset` memory of their own, where they share that of a
+    /// frame of which little else is kept.
+    pub fn own(&mut self, base_offset: i64) {
+        let at = self.batches.partition_point(|b| b.base_offset < base_offset);
+        if let Some(batch) = self.batches.get_mut(at).filter(|b| b.base_offset == base_offset) {
+            batch.records = Bytes::copy_from_slice(&batch.records);
+        }
+    }
+
     /// Lets go what lies wholly below `offset`; the bytes that were freed.
     pub fn evict_below(&mut self, offset: i64) -> usize {
         let mut freed = 0;
@@ -123,6 +132,31 @@ mod tests {
         assert_eq!(size(cache.read(0, 40, 1, false)), Some(0));
         assert_eq!(size(cache.read(0, 40, 1, true)), Some(100), "the first batch always");
         assert_eq!(size(cache.read(40, 40, 1000, true)), None);
+    }
+
+    #[test]
+    fn records_can_be_given_memory_of_their_own() {
+        let frame = Bytes::from(vec![3; 1000]);
+        let mut cache = LogCache::default();
+        for i in 0..3_usize {
+            let base_offset = i64::try_from(i).unwrap();
+            cache.push(CachedBatch {
+                base_offset,
+                next_offset: base_offset + 1,
+                max_timestamp: 0,
+                header: Bytes::from_static(&[1; 61]),
+                records: frame.slice(i * 10..i * 10 + 10),
+            });
+        }
+        drop(frame);
+        cache.own(7);
+        cache.own(1);
+        let shares = |i: usize| {
+            let records = &cache.batches[i].records;
+            assert_eq!(records[..], [3; 10]);
+            !records.is_unique()
+        };
+        assert!(shares(0) && !shares(1) && shares(2));
     }
 
     #[test]

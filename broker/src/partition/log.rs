@@ -189,6 +189,12 @@ impl PartitionLog {
         Ok(Appended { timestamp_ms: if stamped { appended.timestamp_ms } else { -1 }, ..appended })
     }
 
+    /// Gives the cached records of the batch at `base_offset` memory of their own: those of a request
+    /// share its frame, and keep all of it in memory.
+    pub fn own_records(&self, base_offset: i64) {
+        self.state.lock().cache.own(base_offset);
+    }
+
     /// Appends a batch of the broker's own (a coordinator's records), whose bytes are trusted.
     ///
     /// # Errors

@@ -8,9 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::ApiKey;
-use odradek_common::limits::CONNECTION_ANSWER_BYTES;
+use odradek_common::limits::{
+    CONNECTION_ANSWER_BYTES, CONNECTION_TURN, REQUEST_ELEMENTS, REQUEST_ELEMENTS_AT_ONCE,
+};
 use odradek_protocol::frame::{FrameError, FrameReader};
-use odradek_protocol::request::{self, DecodeError};
+use odradek_protocol::request::{self, Checked, DecodeError};
 use odradek_protocol::response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,6 +23,7 @@ use tracing::{debug, info, warn};
 
 use super::budget::{AnswerGrant, RequestLease};
 use super::chunks::Chunks;
+use super::turns::in_turns;
 use crate::core::Core;
 use crate::handlers::{self, Answer, Body, Context};
 use crate::metric_names;
@@ -74,6 +77,8 @@ enum Due {
         body: BoxFuture<'static, Body>,
         context: Context,
         since: Instant,
+        /// Whether it takes turns.
+        is_large: bool,
         /// What the request holds in memory until it is answered.
         _lease: RequestLease,
     },
@@ -145,12 +150,18 @@ impl Reader {
     async fn step(&mut self) -> Result<(), Ended> {
         let mut lease = self.core.request_bytes.lease();
         loop {
+            let mut turn = Instant::now();
             while let Some(frame) = self.frames.next_frame()? {
                 let mut held = self.core.request_bytes.lease();
                 if !lease.resize(0) || !held.resize(frame.len()) {
                     return Err(Ended::NoMemory);
                 }
                 self.take_up(frame, held).await?;
+                // Who pipelines takes no more than a turn at a time of the thread.
+                if turn.elapsed() > CONNECTION_TURN {
+                    tokio::task::yield_now().await;
+                    turn = Instant::now();
+                }
             }
             let held = self.frames.held_bytes() + self.frames.growth_bytes();
             if !self.frames.is_between_frames() && !lease.resize(held) {
@@ -187,10 +198,17 @@ impl Reader {
         }
     }
 
-    async fn take_up(&mut self, frame: Bytes, mut lease: RequestLease) -> Result<(), Ended> {
+    async fn take_up(&mut self, frame: Bytes, lease: RequestLease) -> Result<(), Ended> {
         let since = Instant::now();
-        let request = match request::decode(frame) {
-            Ok(request) => request,
+        match request::check(frame.clone(), REQUEST_ELEMENTS_AT_ONCE) {
+            Ok(checked) => self.answer(checked, lease, since).await,
+            Err(error) if error.is_too_many_elements() => {
+                in_turns(async {
+                    let checked = request::check(frame, REQUEST_ELEMENTS)?;
+                    self.answer(checked, lease, since).await
+                })
+                .await
+            }
             Err(DecodeError::UnsupportedVersion {
                 api: ApiKey::ApiVersions,
                 correlation_id,
@@ -199,21 +217,33 @@ impl Reader {
                 let context = Context::of_api_versions(correlation_id, self.peer, &self.listener);
                 let frame = response::unsupported_api_versions(correlation_id);
                 let due = self.encoded(&context, &Body::Frame(frame), since).await?;
-                return self.due.send(due).await.map_err(|_| Ended::Writer);
+                self.due.send(due).await.map_err(|_| Ended::Writer)
             }
-            Err(error) => return Err(error.into()),
-        };
-        if !lease.resize(request.held_bytes) {
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn answer(
+        &self,
+        checked: Checked,
+        mut lease: RequestLease,
+        since: Instant,
+    ) -> Result<(), Ended> {
+        if !lease.resize(checked.decoded_bytes()) {
             return Err(Ended::NoMemory);
         }
-        let context = Context::of(&request.header, self.peer, &self.listener);
+        let is_large = checked.elements() > REQUEST_ELEMENTS_AT_ONCE;
+        let frame_bytes = checked.frame_bytes();
+        let request = checked.decode()?;
+        let mut context = Context::of(&request.header, self.peer, &self.listener);
+        context.frame_bytes = frame_bytes;
         // The place in the line comes first: when it is full, reading stops, and TCP tells the
         // client so.
         let place = self.due.reserve().await.map_err(|_| Ended::Writer)?;
         let due = match handlers::handle(&self.core, &context, request.body).await {
             Answer::Nothing => return Ok(()),
             Answer::Close => return Err(Ended::Unanswered),
-            Answer::Later(body) => Due::Later { body, context, since, _lease: lease },
+            Answer::Later(body) => Due::Later { body, context, since, is_large, _lease: lease },
             Answer::Ready(body) => {
                 drop(lease);
                 self.encoded(&context, &body, since).await?
@@ -263,11 +293,12 @@ async fn write_answers(
     mut stream: OwnedWriteHalf,
     mut queue: mpsc::Receiver<Due>,
 ) {
+    let mut turn = Instant::now();
     while let Some(due) = queue.recv().await {
         let written = match due {
             Due::Encoded { chunks, _grant, _room } => write(&core, &mut stream, chunks).await,
-            Due::Later { body, context, since, _lease } => {
-                let body = body.await;
+            Due::Later { body, context, since, is_large, _lease } => {
+                let body = if is_large { in_turns(body).await } else { body.await };
                 metric_names::count_request(context.api, &body.errors(), since.elapsed());
                 let Some(chunks) = encode(&context, &body) else { return };
                 write(&core, &mut stream, chunks).await
@@ -276,6 +307,10 @@ async fn write_answers(
         if let Err(error) = written {
             debug!(%error, "could not write an answer");
             return;
+        }
+        if turn.elapsed() > CONNECTION_TURN {
+            tokio::task::yield_now().await;
+            turn = Instant::now();
         }
     }
 }

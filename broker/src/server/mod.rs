@@ -4,5 +4,6 @@ pub mod budget;
 mod chunks;
 mod connection;
 mod listener;
+mod turns;
 
 pub use listener::{Bound, Connections, bind, connections_max};

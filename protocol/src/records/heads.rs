@@ -171,6 +171,7 @@ impl Window<'_> {
         Ok(self.at == self.bytes.len() && !self.refill()?)
     }
 
+    #[inline]
     fn byte(&mut self) -> Result<u8, Fault> {
         if self.at == self.bytes.len() && !self.refill()? {
             return Err(Fault::Record("cut short"));
@@ -181,7 +182,14 @@ impl Window<'_> {
     }
 
     /// A signed variable-length number of at most 64 bits (zig-zag).
+    #[inline]
     fn varlong(&mut self) -> Result<i64, Fault> {
+        // Most are of one byte.
+        if let Some(byte) = self.bytes.get(self.at).filter(|byte| **byte < 0x80) {
+            let raw = i64::from(*byte);
+            self.at += 1;
+            return Ok((raw >> 1) ^ -(raw & 1));
+        }
         let mut raw = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;

@@ -7,7 +7,7 @@ pub use header::RequestHeader;
 use crate::guard::{self, Fault, GuardError};
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, RequestKind};
-use odradek_common::limits::REQUEST_ELEMENT_BYTES;
+use odradek_common::limits::{REQUEST_ELEMENT_BYTES, REQUEST_ELEMENTS};
 
 /// A request, decoded. Texts and bytes in it are slices of the frame and keep all of it in memory:
 /// what outlives the request is to be copied, records excepted.
@@ -17,8 +17,6 @@ pub struct Request {
     pub header: RequestHeader,
     /// The body.
     pub body: RequestKind,
-    /// Bytes of memory that it holds, by and large: the frame, and what was made of it.
-    pub held_bytes: usize,
 }
 
 /// Why a frame is not a request that this broker serves.
@@ -69,17 +67,80 @@ pub enum DecodeError {
     },
 }
 
+/// A request that the guard has passed and that is not decoded yet.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What stands in front of the body.
+    pub header: RequestHeader,
+    body: Bytes,
+    elements: usize,
+    frame_bytes: usize,
+}
+
+impl DecodeError {
+    /// True if what is wrong is that the request has more elements than it was allowed.
+    #[must_use]
+    pub fn is_too_many_elements(&self) -> bool {
+        matches!(self, Self::Malformed { reason: GuardError { fault: Fault::Elements, .. }, .. })
+    }
+}
+
+impl Checked {
+    /// Elements that it decodes to: what decoding it and answering it takes grows with them.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.elements
+    }
+
+    /// Bytes of the frame, all of which whatever is sliced from it keeps in memory.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.frame_bytes
+    }
+
+    /// Bytes of memory that it holds once it is decoded, by and large: the frame, and what is made of
+    /// it.
+    #[must_use]
+    pub fn decoded_bytes(&self) -> usize {
+        self.frame_bytes + self.elements * REQUEST_ELEMENT_BYTES
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// [`DecodeError::Undecodable`].
+    pub fn decode(self) -> Result<Request, DecodeError> {
+        let Self { header, mut body, .. } = self;
+        let RequestHeader { api, version, .. } = header;
+        let undecodable = |reason| DecodeError::Undecodable { api, version, reason };
+        let kind = RequestKind::decode(api, &mut body, version)
+            .map_err(|error| undecodable(format!("{error:#}")))?;
+        if body.is_empty() {
+            Ok(Request { header, body: kind })
+        } else {
+            Err(undecodable(format!("{} bytes were left", body.len())))
+        }
+    }
+}
+
+/// Reads the header of a frame without its length, and checks the body, which may have at most so
+/// many elements.
+///
+/// # Errors
+/// See [`DecodeError`]; nothing is allocated.
+pub fn check(frame: Bytes, elements: usize) -> Result<Checked, DecodeError> {
+    let frame_bytes = frame.len();
+    let mut body = frame;
+    let header = RequestHeader::split_from(&mut body)?;
+    Ok(Checked { frame_bytes, ..check_body(header, body, elements)? })
+}
+
 /// Decodes a frame without its length.
 ///
 /// # Errors
 /// See [`DecodeError`]; nothing is allocated out of proportion to the frame before or after.
 pub fn decode(frame: Bytes) -> Result<Request, DecodeError> {
-    let frame_bytes = frame.len();
-    let mut body = frame;
-    let header = RequestHeader::split_from(&mut body)?;
-    let (body, elements) = decode_measured(&header, body)?;
-    let held_bytes = frame_bytes + elements * REQUEST_ELEMENT_BYTES;
-    Ok(Request { header, body, held_bytes })
+    check(frame, REQUEST_ELEMENTS)?.decode()
 }
 
 /// Decodes what stands behind a header.
@@ -87,29 +148,20 @@ pub fn decode(frame: Bytes) -> Result<Request, DecodeError> {
 /// # Errors
 /// [`DecodeError::Malformed`] or [`DecodeError::Undecodable`].
 pub fn decode_body(header: &RequestHeader, body: Bytes) -> Result<RequestKind, DecodeError> {
-    decode_measured(header, body).map(|(body, _)| body)
+    Ok(check_body(header.clone(), body, REQUEST_ELEMENTS)?.decode()?.body)
 }
 
-/// The body, and the number of its elements.
-fn decode_measured(
-    header: &RequestHeader,
+fn check_body(
+    header: RequestHeader,
     mut body: Bytes,
-) -> Result<(RequestKind, usize), DecodeError> {
-    let RequestHeader { api, version, .. } = *header;
-    let size = guard::measure(api, version, &body).map_err(|reason| DecodeError::Malformed {
-        api,
-        version,
-        reason,
-    })?;
+    elements: usize,
+) -> Result<Checked, DecodeError> {
+    let RequestHeader { api, version, .. } = header;
+    let size = guard::measure(api, version, &body, elements)
+        .map_err(|reason| DecodeError::Malformed { api, version, reason })?;
+    let frame_bytes = body.len();
     body.truncate(size.bytes);
-    let undecodable = |reason| DecodeError::Undecodable { api, version, reason };
-    let kind = RequestKind::decode(api, &mut body, version)
-        .map_err(|error| undecodable(format!("{error:#}")))?;
-    if body.is_empty() {
-        Ok((kind, size.elements))
-    } else {
-        Err(undecodable(format!("{} bytes were left", body.len())))
-    }
+    Ok(Checked { header, body, elements: size.elements, frame_bytes })
 }
 
 #[cfg(test)]

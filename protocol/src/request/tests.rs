@@ -41,6 +41,15 @@ fn header_and_body_are_read_at_both_header_versions() {
 }
 
 #[test]
+fn what_a_request_will_take_is_known_before_it_is_decoded() {
+    assert!(check(metadata(1), 0).unwrap_err().is_too_many_elements());
+    let checked = check(metadata(1), 1).unwrap();
+    assert_eq!(checked.elements(), 1);
+    assert_eq!(checked.decoded_bytes(), metadata(1).len() + REQUEST_ELEMENT_BYTES);
+    assert_eq!(checked.decode().unwrap(), decode(metadata(1)).unwrap());
+}
+
+#[test]
 fn a_frame_too_short_for_its_header_is_an_error() {
     let whole = metadata(13);
     for end in 0..whole.len() {

@@ -1,10 +1,9 @@
 //! The layout of messages as tables: what stands where at which version. The guard walks requests
-//! by them; tests also make messages from them.
+//! and answers by them; tests also make messages from them.
 
 mod admin;
 mod data;
 mod groups;
-#[cfg(test)]
 pub(crate) mod responses;
 
 use kafka_protocol::messages::ApiKey;

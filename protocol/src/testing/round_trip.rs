@@ -48,6 +48,7 @@ fn hold_requests(style: Style, seed: u64) {
 fn hold_responses(style: Style, seed: u64) {
     for (api, version, wire) in made(responses::response, style, seed) {
         assert_eq!(response_again(api, version, &wire), wire, "{api:?} {version}");
+        assert_eq!(guard::check_answer(api, version, &wire), Ok(wire.len()), "{api:?} {version}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! The layouts of the answers: only tests need them, to make messages with every field in use.
+//! The layouts of the answers: the guard of the command line's client walks by them, and tests make
+//! messages with every field in use.
 
 mod admin;
 mod data;
