@@ -46,10 +46,21 @@ pub fn request(data: &[u8]) {
     assert_eq!(again, request.body);
 }
 
-/// Batches: headers, CRC, and the records, whatever the CRC says.
+/// Batches: headers, CRC, and the records, whatever the CRC says; who looks at them in passing sees
+/// the same as who takes them all.
 pub fn batch(data: &[u8]) {
     for batch in batches(Bytes::copy_from_slice(data)).flatten() {
         let _ = batch.verify();
+        let heads =
+            records::heads(&batch, CAP_BYTES).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let whole = records::decode(&batch, CAP_BYTES)
+            .and_then(|records| Ok(records.collect::<Result<Vec<_>, _>>()?));
+        assert_eq!(heads.is_ok(), whole.is_ok(), "{heads:?} {whole:?}");
+        if let (Ok(heads), Ok(whole)) = (heads, whole) {
+            let of = |r: &records::Record| (r.offset, r.timestamp_ms, r.key.is_some());
+            let seen = heads.iter().map(|h| (h.offset, h.timestamp_ms, h.has_key));
+            assert!(seen.eq(whole.iter().map(of)), "other records were seen");
+        }
         let Ok(records) = records::decode(&batch, CAP_BYTES) else { continue };
         let bytes: usize =
             records.flatten().map(|record| record.value.map_or(0, |v| v.len())).sum();
