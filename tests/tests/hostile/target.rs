@@ -10,9 +10,15 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableT
 use odradek_tests::broker::{Broker, BrokerOptions};
 use odradek_tests::place::{Place, WalKind};
 use odradek_tests::wait::within;
+use parking_lot::Mutex;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use tokio::time::Instant;
 
+use crate::attacks::beginning;
 use crate::wire::{Peer, name, text};
+
+/// See [`Target::stalled`].
+const STALLED_PEERS: usize = 20;
 
 /// Address space of the broker's process: what goes wild ends the broker and not the machine.
 const ADDRESS_SPACE_BYTES: u64 = 12 << 30;
@@ -29,6 +35,10 @@ pub struct Target {
     pub kafka: SocketAddr,
     /// Its admin server.
     pub admin: SocketAddr,
+    /// Peers that sent half a frame when the broker had started, and nothing since.
+    pub stalled: Mutex<Vec<Peer>>,
+    /// When they did.
+    pub stalled_since: Instant,
     process: PathBuf,
 }
 
@@ -41,7 +51,15 @@ impl Target {
         let limit = Some(ADDRESS_SPACE_BYTES);
         prlimit(Some(pid), Resource::As, Rlimit { current: limit, maximum: limit })?;
         let process = PathBuf::from(format!("/proc/{id}"));
-        Ok(Self { kafka: broker.bootstrap(), admin: broker.admin(), broker, process })
+        let (kafka, admin) = (broker.bootstrap(), broker.admin());
+        let mut stalled = Vec::new();
+        for _ in 0..STALLED_PEERS {
+            let mut peer = Peer::open(kafka).await?;
+            peer.send(&beginning(100)).await?;
+            stalled.push(peer);
+        }
+        let (stalled, stalled_since) = (Mutex::new(stalled), Instant::now());
+        Ok(Self { broker, kafka, admin, stalled, stalled_since, process })
     }
 
     /// Makes a topic with these settings.

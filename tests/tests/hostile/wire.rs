@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How long a peer waits for what must come.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// The largest answer that is read.
 const ANSWER_BYTES: usize = 256 << 20;
 /// The correlation id of a request that is sent alone.

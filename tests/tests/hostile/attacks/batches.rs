@@ -130,7 +130,7 @@ pub async fn padded_frames(target: &Target) -> Result<String> {
         let answer = peer.call(&request, 9).await?;
         let codes: Vec<i16> =
             answer.responses[0].partition_responses.iter().map(|p| p.error_code).collect();
-        ensure!(codes == [0, CORRUPT_MESSAGE], "{codes:?}");
+        ensure!(codes == [0, INVALID_RECORD], "{codes:?}");
     }
     let kept = target.resident()?.saturating_sub(before);
     ensure!(kept < 200 << 20, "{} MiB are kept of {FRAMES} records", kept >> 20);

@@ -13,6 +13,8 @@ mod requests;
 
 use futures::future::LocalBoxFuture;
 
+pub use crowds::beginning;
+
 use crate::Attack;
 
 /// Names an attack after its function.
@@ -37,6 +39,7 @@ pub fn all() -> Vec<Attack> {
         requests::oversized_names,
         requests::partitions_without_end,
         requests::fetch_of_100k_partitions,
+        requests::large_fetch_sessions,
         garbage::random_bytes,
         garbage::flipped_bits,
         batches::malformed_batches,
@@ -60,7 +63,9 @@ pub fn all() -> Vec<Attack> {
         crowds::dribbling,
         crowds::opened_and_dropped,
         crowds::silent,
+        crowds::more_than_descriptors,
         admin::slow_lorises,
         admin::huge_heads,
+        crowds::stalled,
     ]
 }

@@ -9,7 +9,7 @@ use bytes::BufMut;
 use futures::{StreamExt, TryStreamExt};
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, CreatePartitionsRequest, CreateTopicsRequest,
@@ -20,9 +20,7 @@ use odradek_tests::minio::checkout;
 
 use crate::batch::{Maker, produce};
 use crate::target::Target;
-use crate::wire::{
-    Outcome, Peer, closes, correlation_of, framed, name, raw, text, try_bytes, with_length,
-};
+use crate::wire::{Outcome, Peer, closes, correlation_of, name, raw, text, try_bytes, with_length};
 
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const INVALID_TOPIC: i16 = 17;
@@ -242,32 +240,61 @@ pub async fn partitions_without_end(target: &Target) -> Result<String> {
     Ok("44".into())
 }
 
-/// One fetch of 100,000 partitions of which there is one, once with a session and once without.
+/// A fetch of 100,000 partitions.
+fn large_fetch(session_id: i32, session_epoch: i32) -> FetchRequest {
+    let partitions = (0..LARGE_FETCH).map(|partition| {
+        FetchPartition::default()
+            .with_partition(partition)
+            .with_current_leader_epoch(-1)
+            .with_partition_max_bytes(1 << 20)
+    });
+    let topic =
+        FetchTopic::default().with_topic(name("grows")).with_partitions(partitions.collect());
+    FetchRequest::default()
+        .with_max_wait_ms(100)
+        .with_min_bytes(1)
+        .with_max_bytes(1 << 20)
+        .with_session_id(session_id)
+        .with_session_epoch(session_epoch)
+        .with_topics(vec![topic])
+}
+
+const LARGE_FETCH: i32 = 100_000;
+
+/// One fetch of 100,000 partitions of which there is one, without a session and with one, which
+/// then forgets them all.
 pub async fn fetch_of_100k_partitions(target: &Target) -> Result<String> {
-    const PARTITIONS: i32 = 100_000;
     let mut peer = Peer::open(target.kafka).await?;
+    let mut session_id = 0;
     for session_epoch in [-1, 0] {
-        let partitions = (0..PARTITIONS).map(|partition| {
-            FetchPartition::default()
-                .with_partition(partition)
-                .with_current_leader_epoch(-1)
-                .with_partition_max_bytes(1 << 20)
-        });
-        let topic =
-            FetchTopic::default().with_topic(name("grows")).with_partitions(partitions.collect());
-        let request = FetchRequest::default()
-            .with_max_wait_ms(100)
-            .with_min_bytes(1)
-            .with_max_bytes(1 << 20)
-            .with_session_epoch(session_epoch)
-            .with_topics(vec![topic]);
-        peer.send(&framed(&request, 12)?).await?;
-        let answer = peer.answer::<FetchRequest>(12).await?;
+        let answer = peer.call(&large_fetch(0, session_epoch), 12).await?;
+        session_id = answer.session_id;
         let answered = &answer.responses[0].partitions;
         ensure!(answered.len() == 100_000, "{} partitions", answered.len());
         let unknown =
             answered.iter().filter(|p| p.error_code == UNKNOWN_TOPIC_OR_PARTITION).count();
         ensure!(unknown >= 99_999, "{unknown} are unknown");
     }
+    let forgotten = ForgottenTopic::default()
+        .with_topic(name("grows"))
+        .with_partitions((0..LARGE_FETCH).collect());
+    let request = large_fetch(session_id, 1)
+        .with_topics(Vec::new())
+        .with_forgotten_topics_data(vec![forgotten]);
+    let answer = peer.call(&request, 12).await?;
+    ensure!(answer.error_code == 0 && answer.responses.is_empty(), "forgotten: {answer:?}");
     Ok("3 for each".into())
+}
+
+/// 40 fetch sessions of 100,000 partitions each, left open.
+pub async fn large_fetch_sessions(target: &Target) -> Result<String> {
+    let mut opened = 0;
+    for _ in 0..40 {
+        let mut peer = Peer::open(target.kafka).await?;
+        let answer = peer.call(&large_fetch(0, 0), 12).await?;
+        ensure!(answer.error_code == 0, "{}", answer.error_code);
+        opened += usize::from(answer.session_id != 0);
+    }
+    ensure!((1..40).contains(&opened), "{opened} sessions are open");
+    Ok(format!("{opened} of 40 have a session"))
 }
