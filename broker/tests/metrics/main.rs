@@ -51,7 +51,7 @@ fn every_metric_is_true() {
         work::errors(life.port).await;
         work::retention(&life).await;
         let held = work::group(life.port).await;
-        work::faults(life.port, &faults).await;
+        work::faults(&life, &faults).await;
         until(&life, |scrape| names::all().flat_map(|metric| wrong(scrape, metric)).collect())
             .await;
         drop(held);
@@ -69,7 +69,7 @@ fn every_metric_is_true() {
 async fn until(life: &Life, wrong: impl Fn(&Scrape) -> Vec<String>) {
     let limit = Instant::now() + PATIENCE;
     loop {
-        let wrong = wrong(&Scrape::of(life.admin()).await);
+        let wrong = wrong(&Scrape::of(life.process.admin.unwrap()).await);
         if wrong.is_empty() {
             return;
         }

@@ -14,13 +14,17 @@ use kafka_protocol::messages::{
     SyncGroupRequest,
 };
 use kafka_protocol::protocol::StrBytes;
+use odradek_broker::metric_names::FLUSH_FAILED;
+use odradek_storage::metric_names as names;
 use odradek_storage::store::Operation;
 use odradek_storage::store::faulty::{Fault, Faults, Gate, On};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::PATIENCE;
 use super::life::Life;
+use super::scrape::Scrape;
 use super::wire::{Wire, batch, name, produce_request};
 
 const TOPIC: &str = "t";
@@ -123,29 +127,35 @@ pub async fn group(port: u16) -> Wire {
     wire
 }
 
-/// The store fails a request of each kind, and is slow at one.
-pub async fn faults(port: u16, faults: &Faults) {
-    let mut wire = Wire::open(port).await.unwrap();
-    let slots = || On::key(Operation::Put, "/wal/");
-    faults.next(slots(), Fault::Unavailable);
-    produce(&mut wire, "short", &[vec![7]]).await;
-    let segments = || On::key(Operation::Put, "/seg/");
-    for fault in [Fault::Unavailable, Fault::Denied] {
-        faults.next(segments(), fault);
-        produce(&mut wire, "short", &[vec![7]]).await;
-        passed(faults, Operation::Put).await;
-    }
-    let held = Gate::new();
-    faults.next(slots(), Fault::HeldBefore(held.clone()));
-    // Its second put lands.
-    produce(&mut wire, "short", &[vec![7]]).await;
-    held.open();
+/// The store fails a request of each kind, and is slow at one, until each is counted.
+pub async fn faults(life: &Life, faults: &Faults) {
+    let slots = On::key(Operation::Put, "/wal/");
+    let segments = On::key(Operation::Put, "/seg/");
+    counted(life, faults, names::WAL_RETRIES, &slots, Fault::Unavailable).await;
+    counted(life, faults, names::STORE_RETRIES, &segments, Fault::Unavailable).await;
+    counted(life, faults, FLUSH_FAILED, &segments, Fault::Denied).await;
     // What the chain cannot delete the collector does; what the collector cannot, it tries again.
-    for key in ["/wal/", "/idx/"] {
-        faults.next(On::key(Operation::Delete, key), Fault::Denied);
+    let deletes = |key| On::key(Operation::Delete, key);
+    counted(life, faults, names::COLLECTOR_SLOTS_DELETED, &deletes("/wal/"), Fault::Denied).await;
+    counted(life, faults, names::COLLECTOR_FAILED, &deletes("/idx/"), Fault::Denied).await;
+    // Its second put lands.
+    let held = Gate::new();
+    counted(life, faults, names::WAL_HEDGES, &slots, Fault::HeldBefore(held.clone())).await;
+    held.open();
+}
+
+/// Produces with the fault ahead until the metric has moved.
+async fn counted(life: &Life, faults: &Faults, metric: &str, on: &On, fault: Fault) {
+    let mut wire = Wire::open(life.port).await.unwrap();
+    let limit = Instant::now() + PATIENCE;
+    while Scrape::of(life.process.admin.unwrap()).await.sum(metric).is_none_or(|sum| sum == 0.0) {
+        assert!(Instant::now() < limit, "{metric} does not move");
+        faults.next(on.clone(), fault.clone());
         produce(&mut wire, "short", &[vec![7]]).await;
-        passed(faults, Operation::Delete).await;
+        settled(life).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    faults.clear();
 }
 
 /// No slot lands any more until the gate opens; one is under way.
@@ -172,14 +182,8 @@ async fn settled(life: &Life) {
     eventually(flushed).await;
 }
 
-/// Waits until more requests of this kind came.
-async fn passed(faults: &Faults, operation: Operation) {
-    let before = faults.requests(operation);
-    eventually(|| faults.requests(operation) >= before + 3).await;
-}
-
 async fn eventually(done: impl Fn() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < limit, "it does not come to pass");
         tokio::time::sleep(Duration::from_millis(5)).await;

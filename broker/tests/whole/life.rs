@@ -1,6 +1,5 @@
 //! One life of a broker: on a runtime of its own, so that a crash ends every task of it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A broker that runs.
 pub struct Life {
     runtime: Runtime,
-    process: Process,
+    pub process: Process,
     pub port: u16,
 }
 
@@ -71,11 +70,6 @@ impl Life {
         };
         runtime.shutdown_timeout(PATIENCE);
         Err(failed)
-    }
-
-    /// Where its admin server listens; there is none unless `admin.listen` is given.
-    pub fn admin(&self) -> SocketAddr {
-        self.process.admin.unwrap()
     }
 
     /// The part of a broker that tests look into.
