@@ -79,7 +79,7 @@ async fn release_all(core: &Core, mut told: watch::Receiver<Releasable>) {
 
 /// Makes the logs of this broker those that `image` gives it.
 pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> Followed {
-    let mut complete = true;
+    let (mut complete, mut coordinates) = (true, true);
     let mut mine = HashSet::new();
     let mut releasable = Releasable::new();
     for (at, partition) in image.owned_by(core.me) {
@@ -91,13 +91,22 @@ pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> Followed {
         mine.insert(at);
         match core.logs.get(&at) {
             Some(log) if log.leader_epoch == partition.leader_epoch => refresh(core, image, &log),
-            _ => complete &= take_up(core, image, at, partition).await,
+            _ => {
+                let taken = take_up(core, image, at, partition).await;
+                let of_groups = image.topic(at.topic).is_some_and(|t| *t.name == *OFFSETS_TOPIC);
+                complete &= taken;
+                coordinates &= taken || !of_groups;
+            }
         }
     }
     for log in core.logs.all() {
         if !mine.contains(&log.id) {
             let_go(core, &log).await;
         }
+    }
+    if !coordinates {
+        // A partition that is not taken up may hold offsets of a topic that is being deleted.
+        releasable.clear();
     }
     Followed { complete, releasable }
 }
@@ -178,7 +187,7 @@ async fn release(core: &Core, partitions: Releasable) -> bool {
     let image = core.image();
     let topics: BTreeSet<TopicId> = partitions.iter().map(|(at, _)| at.topic).collect();
     let names = topics.iter().filter_map(|id| Some(image.topic(*id)?.name.to_string()));
-    core.groups.topics_deleted(names.collect()).await.await;
+    core.groups.topics_deleted(names.collect(), image.applied_index()).await.await;
     let mut complete = true;
     for partitions in partitions.chunks(COMMAND_RANGES) {
         let partitions = partitions.to_vec();

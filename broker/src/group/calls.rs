@@ -32,6 +32,17 @@ pub struct JoinCall {
     pub request: JoinGroupRequest,
 }
 
+/// An OffsetCommit of topics that were found to be there.
+#[derive(Clone, Debug)]
+pub struct CommitCall {
+    /// The request's version.
+    pub version: i16,
+    /// The Raft index of the metadata in which they were.
+    pub checked_at: u64,
+    /// The request.
+    pub request: OffsetCommitRequest,
+}
+
 /// The offsets that one group's part of an OffsetFetch asks for.
 #[derive(Clone, Debug)]
 pub struct FetchCall {
@@ -52,8 +63,8 @@ pub enum Request {
     Heartbeat(HeartbeatRequest),
     /// LeaveGroup, of one or many members.
     Leave(GroupId, Vec<MemberIdentity>),
-    /// OffsetCommit, with its version.
-    Commit(i16, OffsetCommitRequest),
+    /// OffsetCommit.
+    Commit(CommitCall),
     /// OffsetFetch, one group.
     Fetch(FetchCall),
     /// OffsetDelete.
@@ -64,8 +75,8 @@ pub enum Request {
     Describe(i16, Vec<GroupId>),
     /// DeleteGroups.
     DeleteGroups(Vec<GroupId>),
-    /// These topics are gone, and their offsets with them.
-    TopicsDeleted(Arc<[String]>),
+    /// These topics are gone, as the metadata says at this Raft index, and their offsets with them.
+    TopicsDeleted(Arc<[String]>, u64),
     /// Committed offsets, so many at most.
     Committed(usize),
 }

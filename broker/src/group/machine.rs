@@ -31,14 +31,23 @@ use crate::coordinator::{
 pub struct GroupMachine {
     pub(super) groups: BTreeMap<Arc<str>, Group>,
     pub(super) cx: Context,
+    /// The Raft index at which topics were last gone whose offsets are removed here: a commit that
+    /// was checked on older metadata may be of one of them.
+    pub(super) topics_deleted_at: u64,
 }
 
 impl GroupMachine {
-    /// An empty state, which counts in `gauges`.
+    /// An empty state, which counts in `gauges`; topics were gone at the Raft index
+    /// `topics_deleted_at` whose offsets are not in the log that will be loaded.
     #[must_use]
-    pub fn new(settings: Arc<GroupSettings>, gauges: Arc<ShardGauges>) -> Self {
+    pub fn new(
+        settings: Arc<GroupSettings>,
+        gauges: Arc<ShardGauges>,
+        topics_deleted_at: u64,
+    ) -> Self {
         gauges.reset();
-        Self { groups: BTreeMap::new(), cx: Context::new(settings, gauges) }
+        let cx = Context::new(settings, gauges);
+        Self { groups: BTreeMap::new(), cx, topics_deleted_at }
     }
 
     /// The kept state.
@@ -206,13 +215,13 @@ impl StateMachine for GroupMachine {
             Request::Sync(request) => self.sync(token, &request),
             Request::Heartbeat(request) => self.heartbeat(token, &request),
             Request::Leave(group, members) => self.leave(token, &group, &members),
-            Request::Commit(version, request) => self.commit(token, version, &request),
+            Request::Commit(call) => self.commit(token, &call),
             Request::Fetch(fetch) => self.fetch(token, &fetch),
             Request::DeleteOffsets(request) => self.delete_offsets(token, &request),
             Request::List(states, types) => self.list(token, &states, &types),
             Request::Describe(version, groups) => self.describe(token, version, &groups),
             Request::DeleteGroups(groups) => self.delete_groups(token, &groups),
-            Request::TopicsDeleted(topics) => self.topics_deleted(token, &topics),
+            Request::TopicsDeleted(topics, at) => self.topics_deleted(token, &topics, at),
             Request::Committed(most) => self.committed(token, most),
         }
         self.cx.take_effects()
@@ -223,10 +232,10 @@ impl StateMachine for GroupMachine {
             Request::Join(_)
             | Request::Sync(_)
             | Request::Leave(..)
-            | Request::Commit(..)
+            | Request::Commit(_)
             | Request::DeleteOffsets(_)
             | Request::DeleteGroups(_)
-            | Request::TopicsDeleted(_) => true,
+            | Request::TopicsDeleted(..) => true,
             Request::Heartbeat(_)
             | Request::Fetch(_)
             | Request::List(..)

@@ -28,7 +28,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-pub use calls::{Answer, CommittedOffset, FetchCall, JoinCall, Request};
+pub use calls::{Answer, CommitCall, CommittedOffset, FetchCall, JoinCall, Request};
 pub use gauges::{GroupCounts, ShardGauges};
 pub use machine::GroupMachine;
 pub use service::{Deferred, GroupService};

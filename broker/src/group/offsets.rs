@@ -17,7 +17,7 @@ use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, TopicName,
 };
 
-use super::calls::{Answer, CommittedOffset, FetchCall, str_bytes};
+use super::calls::{Answer, CommitCall, CommittedOffset, FetchCall, str_bytes};
 use super::classic::Group;
 use super::context::{Context, TimerKey};
 use super::machine::GroupMachine;
@@ -91,8 +91,15 @@ impl Group {
 }
 
 impl GroupMachine {
-    pub(super) fn commit(&mut self, token: Token, version: i16, request: &OffsetCommitRequest) {
-        let answer = match self.check_commit(version, request) {
+    pub(super) fn commit(&mut self, token: Token, call: &CommitCall) {
+        let CommitCall { version, checked_at, request } = call;
+        let checked = if *checked_at < self.topics_deleted_at {
+            // Its topics may be gone, and nothing would remove their offsets: it is to come again.
+            Err(ResponseError::CoordinatorLoadInProgress)
+        } else {
+            self.check_commit(*version, request)
+        };
+        let answer = match checked {
             Ok(()) => self.write_offsets(request),
             Err(error) => commit_error(request, error),
         };
@@ -242,7 +249,8 @@ impl GroupMachine {
     }
 
     /// The topics are gone: their offsets go with them, of all groups.
-    pub(super) fn topics_deleted(&mut self, token: Token, topics: &[String]) {
+    pub(super) fn topics_deleted(&mut self, token: Token, topics: &[String], at: u64) {
+        self.topics_deleted_at = self.topics_deleted_at.max(at);
         let store = &self.cx.store;
         let gone: Vec<_> = store
             .groups_with_offsets()

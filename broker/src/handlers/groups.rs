@@ -5,16 +5,13 @@ use std::collections::BTreeSet;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
-use kafka_protocol::messages::offset_commit_response::{
-    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
-};
 use kafka_protocol::messages::{
-    BrokerId as WireBrokerId, FindCoordinatorRequest, FindCoordinatorResponse, OffsetCommitRequest,
-    OffsetCommitResponse, OffsetFetchRequest, RequestKind, ResponseKind, TopicName,
+    BrokerId as WireBrokerId, FindCoordinatorRequest, FindCoordinatorResponse, OffsetFetchRequest,
+    RequestKind, ResponseKind, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Answer, Body, Context, text, topics};
+use super::{Answer, Body, Context, offsets, text, topics};
 use crate::core::Core;
 use crate::endpoints;
 use crate::group::Deferred;
@@ -37,57 +34,15 @@ pub(super) async fn handle(core: &Core, context: &Context, request: RequestKind)
         RequestKind::SyncGroup(r) => later(groups.sync(version, r).await),
         RequestKind::Heartbeat(r) => later(groups.heartbeat(r).await),
         RequestKind::LeaveGroup(r) => later(groups.leave(version, r).await),
-        RequestKind::OffsetCommit(r) => commit(core, version, r).await,
+        RequestKind::OffsetCommit(r) => offsets::commit(core, version, r).await,
         RequestKind::OffsetFetch(r) => now(groups.fetch(version, each_once(r)).await).await,
-        RequestKind::OffsetDelete(r) => later(groups.delete_offsets(r).await),
+        RequestKind::OffsetDelete(r) => offsets::delete(core, r).await,
         RequestKind::ListGroups(r) => now(groups.list(version, r).await).await,
         RequestKind::DescribeGroups(r) => now(groups.describe(version, r).await).await,
         RequestKind::DeleteGroups(r) => later(groups.delete_groups(r).await),
         // The dispatch sends nothing else here.
         _ => Answer::Close,
     }
-}
-
-/// Offsets of partitions that do not exist are not committed: nothing would ever remove them.
-async fn commit(core: &Core, version: i16, mut request: OffsetCommitRequest) -> Answer {
-    let image = core.image();
-    let mut unknown = Vec::new();
-    for topic in &mut request.topics {
-        let count = image.live_topic_named(&topic.name).map_or(0, |t| t.partition_count);
-        let (there, missing): (Vec<_>, Vec<_>) = std::mem::take(&mut topic.partitions)
-            .into_iter()
-            .partition(|p| (0..count).contains(&p.partition_index));
-        topic.partitions = there;
-        let code = ResponseError::UnknownTopicOrPartition.code();
-        let refused = missing.iter().map(|p| {
-            OffsetCommitResponsePartition::default()
-                .with_partition_index(p.partition_index)
-                .with_error_code(code)
-        });
-        let refused: Vec<_> = refused.collect();
-        if !refused.is_empty() {
-            unknown.push(
-                OffsetCommitResponseTopic::default()
-                    .with_name(topic.name.clone())
-                    .with_partitions(refused),
-            );
-        }
-    }
-    request.topics.retain(|t| !t.partitions.is_empty());
-    if request.topics.is_empty() && !unknown.is_empty() {
-        return Answer::Ready(Body::of(OffsetCommitResponse::default().with_topics(unknown)));
-    }
-    let committed = core.groups.commit(version, request).await;
-    Answer::Later(Box::pin(async move {
-        let mut response = committed.await;
-        for topic in unknown {
-            match response.topics.iter_mut().find(|t| t.name == topic.name) {
-                Some(known) => known.partitions.extend(topic.partitions),
-                None => response.topics.push(topic),
-            }
-        }
-        Body::of(response)
-    }))
 }
 
 fn later<T: Into<ResponseKind> + 'static>(answer: Deferred<T>) -> Answer {

@@ -7,6 +7,7 @@
 mod history;
 mod internal_topics;
 mod life;
+mod offsets;
 mod power_cut;
 mod store_faults;
 mod syncs;

@@ -9,7 +9,7 @@ mod offsets;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -43,6 +43,8 @@ struct Inner {
     /// Partitions of `__consumer_offsets`; 0 while there is no such topic.
     partitions: AtomicI32,
     owned: RwLock<HashMap<i32, Owned>>,
+    /// The Raft index at which topics were last told to be gone.
+    topics_deleted_at: Arc<AtomicU64>,
     tasks: TaskTracker,
 }
 
@@ -62,6 +64,7 @@ impl GroupService {
             random,
             partitions: AtomicI32::new(0),
             owned: RwLock::default(),
+            topics_deleted_at: Arc::default(),
             tasks: TaskTracker::new(),
         }))
     }
@@ -83,7 +86,11 @@ impl GroupService {
     pub fn owned(&self, partition: i32, log: Arc<dyn CoordinatorLog>) {
         let gauges = Arc::new(ShardGauges::default());
         let (settings, counts) = (Arc::clone(&self.0.settings), Arc::clone(&gauges));
-        let make = move || GroupMachine::new(Arc::clone(&settings), Arc::clone(&counts));
+        let deleted_at = Arc::clone(&self.0.topics_deleted_at);
+        let make = move || {
+            let (settings, counts) = (Arc::clone(&settings), Arc::clone(&counts));
+            GroupMachine::new(settings, counts, deleted_at.load(Ordering::Acquire))
+        };
         let name = format!("__consumer_offsets-{partition}");
         let (shard, task) = Shard::new(name, log, Arc::clone(&self.0.clock), make);
         let owned = Owned { shard: Arc::new(shard), gauges };
@@ -134,13 +141,16 @@ impl GroupService {
         (found, true)
     }
 
-    /// Topics of these names were deleted: their offsets go too. The future returned completes
-    /// when that is durable in all partitions owned here; what is loading is waited for.
-    pub async fn topics_deleted(&self, topics: Vec<String>) -> Deferred<()> {
+    /// Topics of these names are gone from the metadata at the Raft index `at`: their offsets go
+    /// too, and commits that were checked before it are refused from then on. The future returned
+    /// completes when that is durable in all partitions owned here; what is loading is waited for.
+    pub async fn topics_deleted(&self, topics: Vec<String>, at: u64) -> Deferred<()> {
+        // Before the shards are told: one that loads anew after it was has to know it too.
+        self.0.topics_deleted_at.fetch_max(at, Ordering::AcqRel);
         let topics: Arc<[String]> = topics.into();
         let mut pending = Vec::new();
         for (_, shard) in self.shards() {
-            let request = Request::TopicsDeleted(Arc::clone(&topics));
+            let request = Request::TopicsDeleted(Arc::clone(&topics), at);
             pending.push((shard.call(request, self.commit_timeout()).await, shard));
         }
         let timeout = self.commit_timeout();
@@ -148,7 +158,8 @@ impl GroupService {
             for (mut answer, shard) in pending {
                 while let Err(Unavailable::Loading | Unavailable::Busy) = answer.await {
                     tokio::time::sleep(Duration::from_millis(limits::COORDINATOR_RELOAD_MS)).await;
-                    answer = shard.call(Request::TopicsDeleted(Arc::clone(&topics)), timeout).await;
+                    let request = Request::TopicsDeleted(Arc::clone(&topics), at);
+                    answer = shard.call(request, timeout).await;
                 }
             }
         }

@@ -21,17 +21,19 @@ use kafka_protocol::messages::{
 use odradek_common::limits;
 
 use super::{Deferred, GroupService, answered, fit};
-use crate::group::calls::{Answer, FetchCall, Request};
+use crate::group::calls::{Answer, CommitCall, FetchCall, Request};
 
 /// From this version of OffsetFetch on a request is of many groups (KIP-709).
 const MANY_GROUPS: i16 = 8;
 
 impl GroupService {
-    /// OffsetCommit, versions 2 to 9.
+    /// OffsetCommit, versions 2 to 9, whose topics are there in the metadata at the Raft index
+    /// `checked_at`.
     pub async fn commit(
         &self,
         version: i16,
         request: OffsetCommitRequest,
+        checked_at: u64,
     ) -> Deferred<OffsetCommitResponse> {
         let asked: Vec<(TopicName, Vec<i32>)> = request
             .topics
@@ -56,7 +58,8 @@ impl GroupService {
             return std::future::ready(refused(ResponseError::InvalidRequest)).boxed();
         }
         let group = request.group_id.clone();
-        let pending = self.call(&group, Request::Commit(version, request)).await;
+        let call = CommitCall { version, checked_at, request };
+        let pending = self.call(&group, Request::Commit(call)).await;
         let outcome = self.in_time(pending);
         let answer = async move {
             let pick =

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::coordinator::{
     CoordinatorRecord, Effects, Now, StateMachine, StoredRecord, Token, When,
 };
-use crate::group::calls::{Answer, FetchCall, JoinCall, Request};
+use crate::group::calls::{Answer, CommitCall, FetchCall, JoinCall, Request};
 use crate::group::context::TimerKey;
 use crate::group::gauges::{GroupCounts, ShardGauges};
 use crate::group::machine::GroupMachine;
@@ -70,7 +70,7 @@ impl Harness {
     /// A machine that has loaded `log`.
     pub fn load(settings: GroupSettings, log: Vec<CoordinatorRecord>, now: Now) -> Self {
         let gauges = Arc::new(ShardGauges::default());
-        let mut machine = GroupMachine::new(Arc::new(settings.clone()), Arc::clone(&gauges));
+        let mut machine = GroupMachine::new(Arc::new(settings.clone()), Arc::clone(&gauges), 0);
         let mut replayed = Store::default();
         for (offset, record) in (0..).zip(log.iter().cloned()) {
             let CoordinatorRecord { key, value } = record;
@@ -283,7 +283,7 @@ impl Harness {
     }
 
     pub fn commit(&mut self, request: OffsetCommitRequest) -> i16 {
-        let token = self.ask(Request::Commit(9, request));
+        let token = self.ask(commit_call(9, request));
         match self.answer(token) {
             Answer::Commit(commit) => commit.topics[0].partitions[0].error_code,
             other => panic!("{other:?}"),
@@ -395,6 +395,11 @@ pub fn syncing(member: &str, generation: i32, to: &[(&str, &'static [u8])]) -> S
         .with_protocol_type(Some(text("consumer")))
         .with_protocol_name(Some(text("range")))
         .with_assignments(assignments.collect())
+}
+
+/// A commit that was checked on the newest metadata.
+pub fn commit_call(version: i16, request: OffsetCommitRequest) -> Request {
+    Request::Commit(CommitCall { version, checked_at: u64::MAX, request })
 }
 
 /// A commit to partition 0 of topic `t`.

@@ -13,7 +13,7 @@ use kafka_protocol::messages::{
 
 use super::harness::*;
 use crate::coordinator::When;
-use crate::group::calls::{Answer, FetchCall, Request};
+use crate::group::calls::{Answer, CommitCall, FetchCall, Request};
 use crate::group::settings::GroupSettings;
 use crate::group::state::GroupState;
 
@@ -63,7 +63,7 @@ fn a_commit_of_no_member_makes_a_simple_group() {
 fn a_generation_of_a_group_that_is_not_there_is_refused() {
     let mut h = Harness::default();
     assert_eq!(h.commit(committing("m", 1, 5)), E::GroupIdNotFound.code());
-    let token = h.ask(Request::Commit(8, committing("m", 1, 5)));
+    let token = h.ask(commit_call(8, committing("m", 1, 5)));
     let Answer::Commit(answer) = h.answer(token) else { panic!() };
     assert_eq!(answer.topics[0].partitions[0].error_code, E::IllegalGeneration.code());
     assert!(h.machine.groups.is_empty());
@@ -124,7 +124,7 @@ fn one_partition_may_fail_and_the_others_not() {
     other.partition_index = 1;
     other.committed_metadata = Some(text("12345"));
     request.topics[0].partitions.push(other);
-    let token = h.ask(Request::Commit(9, request));
+    let token = h.ask(commit_call(9, request));
     let Answer::Commit(answer) = h.answer(token) else { panic!() };
     let codes: Vec<_> = answer.topics[0].partitions.iter().map(|p| p.error_code).collect();
     assert_eq!(codes, vec![0, E::OffsetMetadataTooLarge.code()]);
@@ -219,7 +219,7 @@ fn the_offsets_of_deleted_topics_go() {
     other.group_id = group("other");
     h.commit(other);
     let gone: Arc<[String]> = vec!["t".to_owned(), "none".to_owned()].into();
-    let token = h.ask(Request::TopicsDeleted(gone));
+    let token = h.ask(Request::TopicsDeleted(gone, 7));
     assert_eq!(h.when(token), When::Durable);
     let mut h = h.crash(h.log.len());
     assert_eq!((h.fetch("t", 0), h.fetch("u", 0)), (-1, 6));
@@ -227,6 +227,20 @@ fn the_offsets_of_deleted_topics_go() {
     let Answer::Committed(left) = h.answer(token) else { panic!() };
     assert_eq!(left.len(), 1);
     assert_eq!((&*left[0].group, &*left[0].topic, left[0].offset), (GROUP, "u", 6));
+}
+
+#[test]
+fn a_commit_checked_before_its_topic_went_does_not_land_after() {
+    let mut h = Harness::default();
+    h.ask(Request::TopicsDeleted(vec!["t".to_owned()].into(), 7));
+    let mut commit = |checked_at| {
+        let request = committing("", -1, 5);
+        let token = h.ask(Request::Commit(CommitCall { version: 9, checked_at, request }));
+        let Answer::Commit(commit) = h.answer(token) else { panic!() };
+        (commit.topics[0].partitions[0].error_code, h.fetch("t", 0))
+    };
+    assert_eq!(commit(6), (E::CoordinatorLoadInProgress.code(), -1));
+    assert_eq!(commit(7), (0, 5), "a new topic of the same name, perhaps");
 }
 
 #[test]

@@ -274,13 +274,13 @@ impl World {
                 let mut request = committing(id, self.generation(*g, *behind), *offset);
                 request.group_id = group(GROUPS[*g]);
                 request.topics[0].name = TopicName(text(TOPICS[*topic]));
-                Request::Commit(9, request.with_retention_time_ms(*keep_ms))
+                commit_call(9, request.with_retention_time_ms(*keep_ms))
             }
             Step::Simple { group: g, topic, offset } => {
                 let mut request = committing("", -1, *offset);
                 request.group_id = group(GROUPS[*g]);
                 request.topics[0].name = TopicName(text(TOPICS[*topic]));
-                Request::Commit(9, request)
+                commit_call(9, request)
             }
             Step::Fetch { group: g } => {
                 Request::Fetch(FetchCall { group: group(GROUPS[*g]), topics: None })
@@ -295,7 +295,7 @@ impl World {
             }
             Step::DeleteGroup { group: g } => Request::DeleteGroups(vec![group(GROUPS[*g])]),
             Step::TopicDeleted { topic } => {
-                Request::TopicsDeleted(vec![TOPICS[*topic].to_owned()].into())
+                Request::TopicsDeleted(vec![TOPICS[*topic].to_owned()].into(), 0)
             }
             Step::Pass { .. } | Step::Settle { .. } => unreachable!("not one request"),
         }
@@ -423,7 +423,7 @@ async fn moves_and_commits(events: Vec<Event>) {
                 sent[group] += 1;
                 let mut request = committing("", -1, sent[group]);
                 request.group_id = super::harness::group(GROUPS[group]);
-                open.push((group, sent[group], service.commit(9, request).await));
+                open.push((group, sent[group], service.commit(9, request, u64::MAX).await));
             }
             Event::Land { records } => {
                 landed = (landed + records).min(log.end().0);

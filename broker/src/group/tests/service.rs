@@ -23,6 +23,8 @@ use crate::coordinator::memory::MemoryLog;
 use crate::group::{GroupService, GroupSettings};
 
 const PARTITIONS: i32 = 5;
+/// Where the metadata stands when a commit is checked.
+const NOW: u64 = 9;
 
 struct World {
     service: GroupService,
@@ -115,7 +117,7 @@ async fn requests_of_a_connection_pipeline_in_order() {
     world.log(GROUP).set_lands(false);
     let mut answers = Vec::new();
     for offset in 0..5 {
-        answers.push(world.service.commit(9, committing("", -1, offset)).await);
+        answers.push(world.service.commit(9, committing("", -1, offset), NOW).await);
     }
     let fetch = world.service.fetch(9, fetching(&[GROUP])).await;
     settle().await;
@@ -132,7 +134,7 @@ async fn members_outlive_an_outage_of_the_store() {
     let world = world().await;
     let id = world.stable().await;
     world.log(GROUP).set_lands(false);
-    let commit = world.service.commit(9, committing(&id, 1, 5)).await;
+    let commit = world.service.commit(9, committing(&id, 1, 5), NOW).await;
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_millis(SESSION_MS / 2)).await;
         assert_eq!(world.service.heartbeat(beat(&id)).await.await.error_code, 0);
@@ -140,7 +142,7 @@ async fn members_outlive_an_outage_of_the_store() {
     let answer = commit.await;
     let late = E::CoordinatorNotAvailable.code();
     assert_eq!(answer.topics[0].partitions[0].error_code, late, "it may have landed");
-    let newer = world.service.commit(9, committing(&id, 1, 6)).await;
+    let newer = world.service.commit(9, committing(&id, 1, 6), NOW).await;
     world.log(GROUP).set_lands(true);
     assert_eq!(newer.await.topics[0].partitions[0].error_code, 0);
     let fetch = world.service.fetch(9, fetching(&[GROUP])).await.await;
@@ -155,7 +157,7 @@ async fn a_lost_partition_answers_all_who_wait() {
     assert_eq!(waiting.error_code, 0, "alone, it need not wait");
     world.service.sync(5, syncing(&id, 2, &[])).await.await;
     world.log(GROUP).set_lands(false);
-    let commit = world.service.commit(9, committing(&id, 2, 5)).await;
+    let commit = world.service.commit(9, committing(&id, 2, 5), NOW).await;
     let other = world.service.join(3, "client", "/h", joining("")).await;
     settle().await;
     world.service.lost(world.service.partition_for(GROUP).unwrap());
@@ -170,12 +172,12 @@ async fn a_lost_partition_answers_all_who_wait() {
 async fn a_fenced_coordinator_vouches_for_nothing_and_the_next_one_goes_on() {
     let world = world().await;
     let id = world.stable().await;
-    let commit = world.service.commit(9, committing(&id, 1, 5)).await.await;
+    let commit = world.service.commit(9, committing(&id, 1, 5), NOW).await.await;
     assert_eq!(commit.topics[0].partitions[0].error_code, 0);
     let log = world.log(GROUP);
     log.set_lands(false);
     log.set_confirms(false);
-    let lost = world.service.commit(9, committing(&id, 1, 6)).await;
+    let lost = world.service.commit(9, committing(&id, 1, 6), NOW).await;
     let stale = world.service.fetch(9, fetching(&[GROUP])).await;
     settle().await;
     let next = log.after_crash();
@@ -245,12 +247,12 @@ async fn what_is_wrong_with_a_request_is_told_at_once() {
     assert_eq!(delete.error_code, E::InvalidGroupId.code());
     let mut commit = committing("", -1, 5);
     commit.group_id = group(&long);
-    let commit = service.commit(9, commit).await.await;
+    let commit = service.commit(9, commit, NOW).await.await;
     assert_eq!(commit.topics[0].partitions[0].error_code, invalid);
     let mut many = committing("", -1, 5);
     let partition = many.topics[0].partitions[0].clone();
     many.topics[0].partitions = vec![partition; limits::OFFSETS_OF_A_REQUEST + 1];
-    let commit = service.commit(9, many).await.await;
+    let commit = service.commit(9, many, NOW).await.await;
     assert_eq!(commit.topics[0].partitions[0].error_code, invalid);
     let mut many = fetching(&[GROUP]);
     many.groups[0].topics.as_mut().unwrap()[0].partition_indexes =
@@ -261,7 +263,7 @@ async fn what_is_wrong_with_a_request_is_told_at_once() {
     let names = (0..=limits::GROUP_PROTOCOLS).map(|i| protocol(&i.to_string(), subscription(&[])));
     assert_eq!(join(joining("").with_protocols(names.collect())).await, invalid);
     // The empty group id is Kafka's for clients without one: they may commit and fetch.
-    let commit = service.commit(9, committing("", -1, 5).with_group_id(group(""))).await.await;
+    let commit = service.commit(9, committing("", -1, 5).with_group_id(group("")), NOW).await.await;
     assert_eq!(commit.topics[0].partitions[0].error_code, 0);
 }
 
@@ -319,7 +321,7 @@ async fn answers_encode_in_every_version() {
     }
     for version in 2..=9 {
         let request = committing("", -1, 5).with_group_id(group("simple"));
-        encodes(&service.commit(version, request).await.await, version);
+        encodes(&service.commit(version, request, NOW).await.await, version);
     }
     for version in 1..=9 {
         let topic = OffsetFetchRequestTopic::default()
@@ -357,7 +359,7 @@ async fn groups_of_many_partitions_are_asked_for_at_once() {
     let service = &world.service;
     let ids: Vec<String> = (0..20).map(|i| format!("group-{i}")).collect();
     for id in &ids {
-        service.commit(9, committing("", -1, 7).with_group_id(group(id))).await.await;
+        service.commit(9, committing("", -1, 7).with_group_id(group(id)), NOW).await.await;
     }
     let names: Vec<_> = ids.iter().map(String::as_str).collect();
     let fetch = service.fetch(9, fetching(&names)).await.await;
@@ -386,17 +388,38 @@ async fn groups_of_many_partitions_are_asked_for_at_once() {
 #[tokio::test(start_paused = true)]
 async fn deleted_topics_are_told_to_loading_shards_too() {
     let world = world().await;
-    world.service.commit(9, committing("", -1, 7)).await.await;
+    world.service.commit(9, committing("", -1, 7), NOW).await.await;
     let log = world.log(GROUP).after_crash();
     log.set_fails_reads(true);
     world.service.owned(world.service.partition_for(GROUP).unwrap(), Arc::new(log.clone()));
-    let done = tokio::spawn(world.service.topics_deleted(vec!["t".into()]).await);
+    let done = tokio::spawn(world.service.topics_deleted(vec!["t".into()], 7).await);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!done.is_finished());
     log.set_fails_reads(false);
     done.await.unwrap();
     let fetch = world.service.fetch(9, fetching(&[GROUP])).await.await;
     assert_eq!(fetch.groups[0].topics[0].partitions[0].committed_offset, -1);
+}
+
+/// The handler of a commit looks at the metadata, is held up while the topic is deleted and its
+/// offsets go, and only then reaches the shard, be that the same or one that was loaded since.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_was_overtaken_by_a_deletion_is_to_come_again() {
+    let world = world().await;
+    world.service.commit(9, committing("", -1, 7), NOW).await.await;
+    world.service.topics_deleted(vec!["t".into()], NOW + 1).await.await;
+    let loading = E::CoordinatorLoadInProgress.code();
+    let late = world.service.commit(9, committing("", -1, 8), NOW).await.await;
+    assert_eq!(late.topics[0].partitions[0].error_code, loading);
+    let log = world.log(GROUP).after_crash();
+    world.service.owned(world.service.partition_for(GROUP).unwrap(), Arc::new(log));
+    settle().await;
+    let later = world.service.commit(9, committing("", -1, 8), NOW).await.await;
+    assert_eq!(later.topics[0].partitions[0].error_code, loading);
+    let fetch = world.service.fetch(9, fetching(&[GROUP])).await.await;
+    assert_eq!(fetch.groups[0].topics[0].partitions[0].committed_offset, -1);
+    let again = world.service.commit(9, committing("", -1, 8), NOW + 1).await.await;
+    assert_eq!(again.topics[0].partitions[0].error_code, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -406,7 +429,7 @@ async fn a_long_life_of_commits_keeps_the_log_short() {
     for offset in 0..2_000 {
         let mut request = committing("", -1, offset);
         request.topics[0].partitions[0].committed_metadata = Some(text(&metadata));
-        world.service.commit(9, request).await.await;
+        world.service.commit(9, request, NOW).await.await;
     }
     settle().await;
     let log = world.log(GROUP);
