@@ -33,6 +33,8 @@ pub struct Wanted {
     pub max_bytes: i32,
     /// The leader epoch that the client knows, -1 for none.
     pub current_leader_epoch: i32,
+    /// The leader epoch of the last record that the client has, -1 if it does not say.
+    pub last_fetched_epoch: i32,
 }
 
 /// Names a partition as the client does: names of topics that do not exist must stay apart.
@@ -55,6 +57,8 @@ pub struct Told {
     pub log_start: i64,
     /// True if the answer holds records.
     pub has_records: bool,
+    /// True if the answer says where the log parted from the client's.
+    pub parted: bool,
 }
 
 #[derive(Debug)]
@@ -189,7 +193,8 @@ impl FetchSessions {
             let changed = known.told.is_none_or(|before| {
                 before.high_watermark != now.high_watermark || before.log_start != now.log_start
             });
-            answered.push(!begun.incremental || changed || now.has_records || now.error != 0);
+            let news = changed || now.has_records || now.parted || now.error != 0;
+            answered.push(!begun.incremental || news);
             // An error is told again until it is gone: the state then counts as unknown.
             known.told = (now.error == 0).then_some(*now);
             if now.has_records {
@@ -257,7 +262,8 @@ mod tests {
     fn wanted(partition: i32, fetch_offset: i64) -> Wanted {
         let id = TopicPartition { topic: TopicId::NIL, partition };
         let topic = Arc::from("t");
-        Wanted { id, topic, fetch_offset, max_bytes: 100, current_leader_epoch: -1 }
+        let (current_leader_epoch, last_fetched_epoch) = (-1, -1);
+        Wanted { id, topic, fetch_offset, max_bytes: 100, current_leader_epoch, last_fetched_epoch }
     }
 
     fn request(session_id: i32, epoch: i32, wanted: Vec<Wanted>) -> SessionRequest {
@@ -265,7 +271,7 @@ mod tests {
     }
 
     fn told(high_watermark: i64, has_records: bool) -> Told {
-        Told { error: 0, high_watermark, log_start: 0, has_records }
+        Told { error: 0, high_watermark, log_start: 0, has_records, parted: false }
     }
 
     fn sessions(slots: usize) -> FetchSessions {
@@ -283,6 +289,9 @@ mod tests {
         let order: Vec<_> = next.wanted.iter().map(|w| (w.id.partition, w.fetch_offset)).collect();
         assert_eq!(order, [(1, 0), (0, 1)], "who had records goes to the end of the line");
         assert_eq!(sessions.finish(&next, &[told(0, false), told(2, false)]), [false, true]);
+        let next = sessions.begin(request(full.session_id, 2, vec![])).unwrap();
+        let parted = Told { parted: true, ..told(0, false) };
+        assert_eq!(sessions.finish(&next, &[parted, told(2, false)]), [true, false]);
     }
 
     #[tokio::test(start_paused = true)]

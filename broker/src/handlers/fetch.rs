@@ -9,26 +9,32 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_request::{FetchTopic, ForgottenTopic};
 use odradek_common::ids::{TopicId, TopicPartition};
-use odradek_protocol::fetch::{FetchAnswer, PartitionAnswer, TopicAnswer};
+use odradek_protocol::fetch::{EpochEnd, FetchAnswer, NodeEndpoint, PartitionAnswer, TopicAnswer};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Answer, Body, Context, text};
 use crate::core::Core;
 use crate::fetch_sessions::{Begun, SessionRequest, Told, Wanted};
-use crate::metric_names;
+use crate::leaders::Leaders;
 use crate::partition::PartitionLog;
-use crate::reading;
 use crate::server::budget::AnswerGrant;
+use crate::{epochs, metric_names, reading};
 
 /// From this version on a fetch names topics by id (KIP-516).
 const TOPIC_IDS_SINCE: i16 = 13;
+/// From this version on an answer tells who leads what is not led here (KIP-951) ...
+const LEADERS_SINCE: i16 = 16;
+/// ... with these errors.
+const ELSEWHERE: [ResponseError; 2] =
+    [ResponseError::NotLeaderOrFollower, ResponseError::FencedLeaderEpoch];
 
 /// One partition's part of the answer.
 struct Read {
     error: i16,
     high_watermark: i64,
     log_start: i64,
+    parted: Option<EpochEnd>,
     records: Vec<Bytes>,
     bytes: usize,
 }
@@ -39,6 +45,7 @@ impl Read {
             error: code.code(),
             high_watermark: -1,
             log_start: -1,
+            parted: None,
             records: Vec::new(),
             bytes: 0,
         }
@@ -50,6 +57,7 @@ impl Read {
             high_watermark: self.high_watermark,
             log_start: self.log_start,
             has_records: self.bytes > 0,
+            parted: self.parted.is_some(),
         }
     }
 }
@@ -58,8 +66,10 @@ impl Read {
 pub(super) fn fetch(core: &Arc<Core>, context: &Context, request: FetchRequest) -> Answer {
     let core = core.clone();
     let uses_topic_ids = context.version >= TOPIC_IDS_SINCE;
+    let names_leaders = context.version >= LEADERS_SINCE;
+    let listener = names_leaders.then(|| context.listener.clone());
     Answer::Later(Box::pin(async move {
-        let (body, grant) = answer(&core, request, uses_topic_ids).await;
+        let (body, grant) = answer(&core, request, uses_topic_ids, listener).await;
         Body::Fetch(Box::new(body), grant)
     }))
 }
@@ -68,6 +78,7 @@ async fn answer(
     core: &Core,
     request: FetchRequest,
     uses_topic_ids: bool,
+    listener: Option<Arc<str>>,
 ) -> (FetchAnswer, AnswerGrant) {
     let session = SessionRequest {
         session_id: request.session_id,
@@ -86,7 +97,8 @@ async fn answer(
     let (reads, grant) = read_or_wait(core, &request, &begun.wanted).await;
     let bytes: usize = reads.iter().map(|read| read.bytes).sum();
     metrics::counter!(metric_names::FETCHED_BYTES).increment(bytes as u64);
-    (respond(core, &begun, reads), grant)
+    let leaders = listener.map(|listener| Leaders::new(core.image(), listener));
+    (respond(core, &begun, reads, leaders), grant)
 }
 
 /// Reads until there are `min_bytes`, an error, or `max_wait_ms` is over. Waiters are registered
@@ -109,7 +121,8 @@ async fn read_or_wait(
         let reads = read_all(core, wanted, grant.bytes()).await;
         let bytes: usize = reads.iter().map(|r| r.bytes).sum();
         grant.shrink(bytes);
-        let done = bytes >= min_bytes || wanted.is_empty() || reads.iter().any(|r| r.error != 0);
+        let told = reads.iter().any(|r| r.error != 0 || r.parted.is_some());
+        let done = bytes >= min_bytes || wanted.is_empty() || told;
         let over = tokio::select! {
             () = std::future::ready(()), if done => true,
             () = woken.notified() => false,
@@ -148,16 +161,14 @@ async fn read_one(core: &Core, wanted: &Wanted, max_bytes: usize, min_one: bool)
         Ok(log) => log,
         Err(code) => return Read::failed(code),
     };
-    if let Err(code) = check_leader_epoch(&log, wanted.current_leader_epoch) {
-        return Read::failed(code);
-    }
-    match reading::read(core, &log, wanted.fetch_offset, max_bytes, min_one).await {
-        Ok(records) => {
+    match read_log(core, &log, wanted, max_bytes, min_one).await {
+        Ok((parted, records)) => {
             let offsets = log.offsets();
             Read {
                 error: 0,
                 high_watermark: offsets.high_watermark,
                 log_start: offsets.log_start,
+                parted,
                 bytes: records.iter().map(Bytes::len).sum(),
                 records,
             }
@@ -166,13 +177,22 @@ async fn read_one(core: &Core, wanted: &Wanted, max_bytes: usize, min_one: bool)
     }
 }
 
-/// Compares the leader epoch that a client knows with the one in force (KIP-320).
-pub(super) fn check_leader_epoch(log: &PartitionLog, known: i32) -> Result<(), ResponseError> {
-    match known {
-        _ if known < 0 || known == log.leader_epoch.0 => Ok(()),
-        _ if known < log.leader_epoch.0 => Err(ResponseError::FencedLeaderEpoch),
-        _ => Err(ResponseError::UnknownLeaderEpoch),
+/// The records, or where the log parted from the client's, which then gets none.
+async fn read_log(
+    core: &Core,
+    log: &PartitionLog,
+    wanted: &Wanted,
+    max_bytes: usize,
+    min_one: bool,
+) -> Result<(Option<EpochEnd>, Vec<Bytes>), ResponseError> {
+    epochs::check_current(log, wanted.current_leader_epoch)?;
+    let (epoch, offset) = (wanted.last_fetched_epoch, wanted.fetch_offset);
+    if epoch >= 0
+        && let Some(end) = epochs::parted(core, log, epoch, offset).await?
+    {
+        return Ok((Some(end), Vec::new()));
     }
+    Ok((None, reading::read(core, log, offset, max_bytes, min_one).await?))
 }
 
 fn wanted(core: &Core, topics: &[FetchTopic], uses_topic_ids: bool) -> Vec<Wanted> {
@@ -185,6 +205,7 @@ fn wanted(core: &Core, topics: &[FetchTopic], uses_topic_ids: bool) -> Vec<Wante
             fetch_offset: p.fetch_offset,
             max_bytes: p.partition_max_bytes,
             current_leader_epoch: p.current_leader_epoch,
+            last_fetched_epoch: p.last_fetched_epoch,
         }));
     }
     wanted
@@ -214,7 +235,12 @@ fn resolve(core: &Core, name: &str, id: uuid::Uuid, by_id: bool) -> (TopicId, Ar
     }
 }
 
-fn respond(core: &Core, begun: &Begun, reads: Vec<Read>) -> FetchAnswer {
+fn respond(
+    core: &Core,
+    begun: &Begun,
+    reads: Vec<Read>,
+    mut leaders: Option<Leaders>,
+) -> FetchAnswer {
     let told: Vec<Told> = reads.iter().map(Read::told).collect();
     let answered = core.fetch_sessions.finish(begun, &told);
     let mut topics: Vec<TopicAnswer> = Vec::new();
@@ -222,6 +248,8 @@ fn respond(core: &Core, begun: &Begun, reads: Vec<Read>) -> FetchAnswer {
         if !answered {
             continue;
         }
+        let elsewhere = ELSEWHERE.iter().any(|code| code.code() == read.error);
+        let leaders = leaders.as_mut().filter(|_| elsewhere);
         let partition = PartitionAnswer {
             partition: wanted.id.partition,
             error_code: read.error,
@@ -229,6 +257,8 @@ fn respond(core: &Core, begun: &Begun, reads: Vec<Read>) -> FetchAnswer {
             // Without transactions everything durable is stable.
             last_stable_offset: read.high_watermark,
             log_start_offset: read.log_start,
+            diverging_epoch: read.parted,
+            current_leader: leaders.map(|leaders| leaders.name(wanted.id)),
             records: read.records,
             ..PartitionAnswer::default()
         };
@@ -243,5 +273,17 @@ fn respond(core: &Core, begun: &Begun, reads: Vec<Read>) -> FetchAnswer {
             }),
         }
     }
-    FetchAnswer { session_id: begun.session_id, topics, ..FetchAnswer::default() }
+    let nodes = leaders.map(Leaders::into_nodes).into_iter().flatten();
+    let node_endpoints = nodes.map(|node| NodeEndpoint {
+        node_id: node.id,
+        host: text(node.host),
+        port: node.port.into(),
+        rack: node.rack.map(text),
+    });
+    FetchAnswer {
+        session_id: begun.session_id,
+        topics,
+        node_endpoints: node_endpoints.collect(),
+        ..FetchAnswer::default()
+    }
 }

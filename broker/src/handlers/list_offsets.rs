@@ -17,12 +17,11 @@ use kafka_protocol::messages::{
     ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
     OffsetForLeaderEpochResponse,
 };
-use odradek_common::ids::{LeaderEpoch, TopicId, TopicPartition};
+use odradek_common::ids::{TopicId, TopicPartition};
 
-use super::fetch::check_leader_epoch;
 use crate::core::Core;
 use crate::partition::PartitionLog;
-use crate::timestamps;
+use crate::{epochs, timestamps};
 
 /// The end of what a consumer may read.
 const LATEST: i64 = -1;
@@ -93,7 +92,7 @@ async fn list(
 ) -> Result<Listed, ResponseError> {
     let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let log = core.owned_log(TopicPartition { topic, partition: asked.partition_index })?;
-    check_leader_epoch(&log, asked.current_leader_epoch)?;
+    epochs::check_current(&log, asked.current_leader_epoch)?;
     let at = |offset: i64| Listed {
         offset,
         timestamp: -1,
@@ -166,38 +165,7 @@ async fn end_of_epoch(
     let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let log: Arc<PartitionLog> =
         core.owned_log(TopicPartition { topic, partition: asked.partition })?;
-    check_leader_epoch(&log, asked.current_leader_epoch)?;
-    if asked.leader_epoch == log.leader_epoch.0 {
-        log.chain().confirm().await.map_err(|_| ResponseError::NotLeaderOrFollower)?;
-        return Ok((asked.leader_epoch, log.offsets().high_watermark));
-    }
-    let history = core.leader_epochs(log.id);
-    Ok(end_in(&history, asked.leader_epoch).unwrap_or((-1, -1)))
-}
-
-/// The newest epoch of `history` (epoch, start offset) that is not above `asked`, with its end,
-/// where the next one starts; `None` if all are above, or none is.
-fn end_in(history: &[(LeaderEpoch, i64)], asked: i32) -> Option<(i32, i64)> {
-    let next = history.iter().position(|(epoch, _)| epoch.0 > asked)?;
-    let (_, end) = history[next];
-    match next.checked_sub(1) {
-        Some(last) => Some((history[last].0.0, end)),
-        // Kafka: older than all that is known ends where the oldest known begins.
-        None => Some((asked, end)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_epoch_ends_where_the_next_begins() {
-        let history = [(LeaderEpoch(2), 10), (LeaderEpoch(4), 25), (LeaderEpoch(5), 25)];
-        assert_eq!(end_in(&history, 1), Some((1, 10)));
-        assert_eq!(end_in(&history, 2), Some((2, 25)));
-        assert_eq!(end_in(&history, 3), Some((2, 25)));
-        assert_eq!(end_in(&history, 4), Some((4, 25)));
-        assert_eq!(end_in(&history, 9), None, "an epoch not known yet");
-    }
+    epochs::check_current(&log, asked.current_leader_epoch)?;
+    let end = epochs::end_of(core, &log, asked.leader_epoch).await?;
+    Ok(end.map_or((-1, -1), |end| (end.epoch, end.end_offset)))
 }

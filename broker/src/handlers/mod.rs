@@ -165,7 +165,7 @@ impl Body {
 /// Takes up a request.
 pub async fn handle(core: &Arc<Core>, context: &Context, request: RequestKind) -> Answer {
     let body = match request {
-        RequestKind::Produce(r) => return produce::produce(core, r).await,
+        RequestKind::Produce(r) => return produce::produce(core, context, r).await,
         RequestKind::Fetch(r) => return fetch::fetch(core, context, r),
         RequestKind::JoinGroup(_)
         | RequestKind::SyncGroup(_)

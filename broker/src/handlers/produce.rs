@@ -6,18 +6,24 @@ use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
 use odradek_common::batch::Batch;
 use odradek_common::ids::{SlotNumber, TopicId, TopicPartition};
 use odradek_storage::wal::ChainError;
 use tokio::time::Instant;
 
-use super::{Answer, Body, text};
+use super::{Answer, Body, Context, text};
 use crate::core::Core;
+use crate::leaders::{Leaders, Node};
 use crate::metric_names;
 use crate::partition::{AppendError, Appended, PartitionLog};
 use crate::topics::is_internal;
+
+/// From this version on an answer tells who leads what is not led here.
+const LEADERS_SINCE: i16 = 10;
 
 /// What became of one partition's batch, before its slot is durable.
 struct Pending {
@@ -27,13 +33,19 @@ struct Pending {
 }
 
 struct PendingTopic {
+    /// Nil where there is no such topic.
+    id: TopicId,
     data: TopicProduceData,
     partitions: Vec<Pending>,
 }
 
 /// Serves Produce 3 and later. With `acks=0` nothing is answered, and an error closes the
 /// connection, as that is all a client of this kind can notice.
-pub(super) async fn produce(core: &Arc<Core>, mut request: ProduceRequest) -> Answer {
+pub(super) async fn produce(
+    core: &Arc<Core>,
+    context: &Context,
+    mut request: ProduceRequest,
+) -> Answer {
     let acks = request.acks;
     let begun = Instant::now();
     let deadline = begun + timeout(request.timeout_ms);
@@ -54,7 +66,7 @@ pub(super) async fn produce(core: &Arc<Core>, mut request: ProduceRequest) -> An
             };
             partitions.push(Pending { index, outcome, log });
         }
-        topics.push(PendingTopic { data, partitions });
+        topics.push(PendingTopic { id: topic.unwrap_or(TopicId::NIL), data, partitions });
     }
     if acks == 0 {
         let outcomes = topics.iter().flat_map(|t| &t.partitions).map(|p| &p.outcome);
@@ -63,7 +75,38 @@ pub(super) async fn produce(core: &Arc<Core>, mut request: ProduceRequest) -> An
         metric_names::count_request(ApiKey::Produce, &errors, begun.elapsed());
         return if errors.is_empty() { Answer::Nothing } else { Answer::Close };
     }
-    Answer::Later(Box::pin(async move { Body::of(acknowledge(topics, deadline).await) }))
+    let (core, version, listener) = (core.clone(), context.version, context.listener.clone());
+    Answer::Later(Box::pin(async move {
+        let ids: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
+        let mut response = acknowledge(topics, deadline).await;
+        if version >= LEADERS_SINCE {
+            name_leaders(Leaders::new(core.image(), listener), &ids, &mut response);
+        }
+        Body::of(response)
+    }))
+}
+
+/// Tells who leads the partitions that are not led here (KIP-951); `ids` are those of the topics.
+fn name_leaders(mut leaders: Leaders, ids: &[TopicId], response: &mut ProduceResponse) {
+    let elsewhere = ResponseError::NotLeaderOrFollower.code();
+    for (id, topic) in ids.iter().zip(&mut response.responses) {
+        let partitions = &mut topic.partition_responses;
+        for partition in partitions.iter_mut().filter(|p| p.error_code == elsewhere) {
+            let at = TopicPartition { topic: *id, partition: partition.index };
+            let leader = leaders.name(at);
+            partition.current_leader = LeaderIdAndEpoch::default()
+                .with_leader_id(leader.leader_id.into())
+                .with_leader_epoch(leader.leader_epoch);
+        }
+    }
+    let endpoint = |node: Node| {
+        NodeEndpoint::default()
+            .with_node_id(node.id.into())
+            .with_host(text(node.host))
+            .with_port(node.port.into())
+            .with_rack(node.rack.map(text))
+    };
+    response.node_endpoints = leaders.into_nodes().into_iter().map(endpoint).collect();
 }
 
 /// What is wrong with the request as a whole.

@@ -6,6 +6,7 @@
 
 mod history;
 mod internal_topics;
+mod leaders;
 mod life;
 mod offsets;
 mod power_cut;
