@@ -112,17 +112,21 @@ pub async fn connect(settings: &Settings, world: &World) -> Result<Store, store:
         let (random, retries) = (world.random.clone(), RetryOptions::default());
         return Ok(Store::over(store.clone(), Path::default(), url.to_owned(), retries, random));
     }
+    let options = store_settings(settings);
+    store::open(url, &options, world.files.clone(), world.random.clone()).await
+}
+
+fn store_settings(settings: &Settings) -> StoreSettings {
     let given = &settings.storage;
-    let options = StoreSettings {
+    StoreSettings {
         endpoint: given.endpoint.clone(),
         region: given.region.clone(),
         access_key: given.access_key_id.clone(),
         secret_key: given.secret_access_key.as_ref().map(|s| s.expose().to_owned()),
-        allow_http: given.allow_http.then_some(true),
+        allow_http: given.allow_http,
         virtual_hosted_style: given.virtual_hosted_style.then_some(true),
         ..StoreSettings::default()
-    };
-    store::open(url, &options, world.files.clone(), world.random.clone()).await
+    }
 }
 
 async fn form(
@@ -172,4 +176,18 @@ async fn form(
     let form = Form { cluster: marker.cluster.clone(), directories: vec![directory.id] };
     metadata.propose(Command::Form(form)).await?;
     Ok(marker.cluster)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::from_flags;
+
+    #[test]
+    fn plain_http_is_forbidden_only_where_that_is_said() {
+        let allowed = |flags: &[&str]| store_settings(&from_flags(flags).unwrap()).allow_http;
+        assert_eq!(allowed(&[]), None);
+        assert_eq!(allowed(&["storage.allow.http=true"]), Some(true));
+        assert_eq!(allowed(&["storage.allow.http=false"]), Some(false));
+    }
 }

@@ -173,6 +173,12 @@ impl Settings {
                  other",
             );
         }
+        let is_plain = self.storage.endpoint.as_ref().is_some_and(|e| e.starts_with("http://"));
+        if is_plain && self.storage.allow_http == Some(false) {
+            return conflict(
+                "storage.endpoint is without TLS, which storage.allow.http=false forbids",
+            );
+        }
         for key in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
             if self.values.effective(key) == Some("0") {
                 let reason = "it must be above 0, or -1 for records that never grow too old";
@@ -197,12 +203,12 @@ fn take_broker_id(values: &mut Values) {
 fn roles(node: &Node, values: &Values) -> Result<Roles, Problem> {
     let has = |role: &str| node.roles.iter().any(|one| one == role);
     let roles = Roles { broker: has("broker"), controller: has("controller") };
-    if roles.broker || roles.controller {
-        Ok(roles)
-    } else {
-        let reason = "at least one of broker and controller is needed".to_owned();
-        Err(Problem::BadValue { place: values.place("process.roles"), reason })
+    if roles.broker && roles.controller {
+        return Ok(roles);
     }
+    let reason = "a cluster is one process in this release, which has to be both: \
+                  broker,controller";
+    Err(Problem::BadValue { place: values.place("process.roles"), reason: reason.to_owned() })
 }
 
 /// Schemes of `storage.url`.

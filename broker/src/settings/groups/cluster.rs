@@ -10,7 +10,8 @@ settings! {
         "node.id" => id: i32 = Int(Some("1")), AtLeast(0), Kafka, ReadOnly;
         /// Older name of node.id. It is taken where node.id is not given; the two must not differ.
         "broker.id" => broker_id: i32 = Int(Some("-1")), AtLeast(-1), Kafka, ReadOnly;
-        /// What the process does: broker, controller or both. Kafka has no default.
+        /// What the process does. In this release there is one broker, which is its own controller,
+        /// so it has to be both. Kafka has no default.
         "process.roles" => roles: Vec<String> =
             List(Some("broker,controller")), EachOf(&["broker", "controller"]), Kafka, ReadOnly;
         /// Rack or availability zone, shown to clients and used to place partitions.

@@ -25,8 +25,9 @@ settings! {
         /// Secret of the access key.
         "storage.secret.access.key" => secret_access_key: Option<Secret> =
             Password(None), Any, Own, ReadOnly;
-        /// Whether the store may be spoken to without TLS. Always so for an endpoint on loopback.
-        "storage.allow.http" => allow_http: bool = Boolean(Some("false")), Any, Own, ReadOnly;
+        /// Whether the store may be spoken to without TLS; if not given, it may where
+        /// storage.endpoint begins with http://.
+        "storage.allow.http" => allow_http: Option<bool> = Boolean(None), Any, Own, ReadOnly;
         /// Whether the bucket stands in the host name of requests and not in their path.
         "storage.virtual.hosted.style" => virtual_hosted_style: bool =
             Boolean(Some("false")), Any, Own, ReadOnly;

@@ -49,7 +49,13 @@ fn wrong_stores_are_refused_with_a_reason() {
 #[test]
 fn settings_that_contradict_one_another_are_refused() {
     let cases: &[(&[&str], &str)] = &[
-        (&["process.roles="], "at least one of broker and controller"),
+        (&["process.roles="], "has to be both"),
+        (&["process.roles=controller"], "has to be both: broker,controller"),
+        (&["process.roles=broker"], "has to be both: broker,controller"),
+        (
+            &["storage.endpoint=http://127.0.0.1:9000", "storage.allow.http=false"],
+            "without TLS, which storage.allow.http=false forbids",
+        ),
         (&["process.roles=brokr"], "String must be one of: broker, controller"),
         (&["node.id=1", "broker.id=2"], "node.id and broker.id differ"),
         (&["group.min.session.timeout.ms=2000000"], "is above group.max.session.timeout.ms"),
