@@ -78,7 +78,8 @@ async fn check(given: &GivenSettings, args: &CheckStoreArgs) -> ExitCode {
     };
     let form = if args.short { Form::Short } else { Form::Full };
     let report = check_store::check(&store, form, &world.random).await;
-    let _ = writeln!(std::io::stdout(), "{store}\n{report}");
+    let shown = cli::check_store::shown(&report, args.json);
+    let _ = writeln!(std::io::stdout(), "{shown}");
     if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

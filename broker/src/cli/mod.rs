@@ -1,5 +1,6 @@
 //! The command line: what can be asked of `odradek`, as types.
 
+pub mod check_store;
 pub mod config;
 mod records;
 mod topic;
