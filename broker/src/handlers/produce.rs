@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
-use odradek_common::batch::Batch;
+use odradek_common::batch::{Batch, BatchError};
 use odradek_common::ids::{SlotNumber, TopicId, TopicPartition};
 use odradek_storage::wal::ChainError;
 use tokio::time::Instant;
@@ -30,6 +31,8 @@ struct Pending {
     index: i32,
     outcome: Result<Appended, AppendError>,
     log: Option<Arc<PartitionLog>>,
+    /// Bytes of the batch.
+    batch_bytes: usize,
 }
 
 struct PendingTopic {
@@ -56,6 +59,7 @@ pub(super) async fn produce(
         let mut partitions = Vec::with_capacity(data.partition_data.len());
         for partition in std::mem::take(&mut data.partition_data) {
             let index = partition.index;
+            let batch_bytes = partition.records.as_ref().map_or(0, Bytes::len);
             let (outcome, log) = match (&refused, &topic) {
                 (Some(error), _) => (Err(error.clone()), None),
                 (None, None) => (Err(unknown_topic(&data)), None),
@@ -64,10 +68,11 @@ pub(super) async fn produce(
                     append(core, id, partition, deadline).await
                 }
             };
-            partitions.push(Pending { index, outcome, log });
+            partitions.push(Pending { index, outcome, log, batch_bytes });
         }
         topics.push(PendingTopic { id: topic.unwrap_or(TopicId::NIL), data, partitions });
     }
+    own_what_is_kept(&topics, context.frame_bytes);
     if acks == 0 {
         let outcomes = topics.iter().flat_map(|t| &t.partitions).map(|p| &p.outcome);
         let errors = outcomes.filter_map(|o| o.as_ref().err()).map(|e| e.code.code()).collect();
@@ -107,6 +112,21 @@ fn name_leaders(mut leaders: Leaders, ids: &[TopicId], response: &mut ProduceRes
             .with_rack(node.rack.map(text))
     };
     response.node_endpoints = leaders.into_nodes().into_iter().map(endpoint).collect();
+}
+
+/// Where most of a frame was refused, what the log cache keeps of it gets memory of its own: the cache
+/// counts records, not the frames that they came in.
+fn own_what_is_kept(topics: &[PendingTopic], frame_bytes: usize) {
+    let kept = || topics.iter().flat_map(|t| &t.partitions).filter(|p| p.outcome.is_ok());
+    let kept_bytes: usize = kept().map(|p| p.batch_bytes).sum();
+    if kept_bytes >= frame_bytes / 2 {
+        return;
+    }
+    for pending in kept() {
+        if let (Ok(appended), Some(log)) = (&pending.outcome, &pending.log) {
+            log.own_records(appended.base_offset);
+        }
+    }
 }
 
 /// What is wrong with the request as a whole.
@@ -164,13 +184,15 @@ async fn append(
 fn only_batch(data: PartitionProduceData) -> Result<Batch, AppendError> {
     let mut bytes = data.records.unwrap_or_default();
     let batch = Batch::split_first(&mut bytes)?;
-    if bytes.is_empty() {
-        return Ok(batch);
+    match Batch::split_first(&mut bytes) {
+        // As in Kafka, what is left over and is no whole batch is passed over.
+        Err(BatchError::Truncated { .. }) => Ok(batch),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(AppendError::new(
+            ResponseError::InvalidRecord,
+            "a produce request holds exactly one record batch a partition",
+        )),
     }
-    Err(AppendError::new(
-        ResponseError::InvalidRecord,
-        "a produce request holds exactly one record batch a partition",
-    ))
 }
 
 async fn acknowledge(topics: Vec<PendingTopic>, deadline: Instant) -> ProduceResponse {
