@@ -26,10 +26,10 @@ settings! {
 settings! {
     /// Listeners as they were written; `Settings::listeners` holds what they mean.
     pub struct ListenerTexts {
-        /// Where the broker listens, as NAME://host:port, separated by commas. An empty host or
-        /// 0.0.0.0 or [::] listens on all interfaces and then needs advertised.listeners. Kafka's
-        /// default listens on all interfaces; this one on loopback, in IPv4 and IPv6 as the system
-        /// resolves it. Port 0 takes a free port.
+        /// Where the broker listens, as NAME://host:port, separated by commas. An empty host,
+        /// 0.0.0.0 or its like in IPv6 listens on all interfaces and then needs
+        /// advertised.listeners. Kafka's default listens on all interfaces; this one on loopback, in
+        /// IPv4 and IPv6 as the system resolves it. Port 0 takes a free port.
         "listeners" => listeners: Vec<String> =
             String(Some("PLAINTEXT://localhost:9092")), Any, Kafka, ReadOnly;
         /// What clients and other brokers are told to connect to, as NAME://host:port. A listener

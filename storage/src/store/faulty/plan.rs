@@ -123,7 +123,7 @@ pub enum Outage {
     Silent,
 }
 
-/// The plan of a [`Faulty`] store. Clones are the same plan.
+/// The plan of a [`Faulty`](super::Faulty) store. Clones are the same plan.
 #[derive(Clone, Debug)]
 pub struct Faults(Arc<Plan>);
 

@@ -11,7 +11,7 @@
 //! - bytes are synced before they get a name, the directory after, and new directories into their
 //!   parents;
 //! - an object that has its name but whose directory is not synced yet is shown to nobody: a read,
-//!   a listing or an "already exists" waits ([`publishing`]);
+//!   a listing or an "already exists" waits (`publishing`);
 //! - a temporary file outlives that moment, and its name says which directory is meant: the next
 //!   process syncs that directory before it shows anything ([`FileStore::open`]);
 //! - after a failed sync of a directory nobody knows what is durable: the store refuses all work.
