@@ -324,7 +324,7 @@ mod tests {
     async fn all_sessions_together_hold_only_so_many_partitions() {
         const EACH: i32 = 100_000;
         let sessions = sessions(1_000);
-        let many = || (1..=EACH).map(|partition| wanted(partition, 0)).collect::<Vec<_>>();
+        let many = || (0..EACH).map(|partition| wanted(partition, 0)).collect::<Vec<_>>();
         let first = sessions.begin(request(0, 0, vec![wanted(0, 0)])).unwrap().session_id;
         let mut opened = 0;
         while sessions.begin(request(0, 0, many())).unwrap().session_id != 0 {
