@@ -3,8 +3,6 @@
 mod admin;
 mod harness;
 mod join;
-mod messages;
-mod moves;
 mod offsets;
 mod properties;
 mod scenarios;
