@@ -66,7 +66,9 @@ impl Rule {
         let mut start = None;
         for range in ranges.iter().take_while(|r| r.next_offset <= flushed) {
             let age_ms = now_ms.saturating_sub(range.max_timestamp);
-            let too_old = self.retention_ms.is_some_and(|most| age_ms > most);
+            // Records without a timestamp have no age.
+            let has_age = range.max_timestamp >= 0;
+            let too_old = has_age && self.retention_ms.is_some_and(|most| age_ms > most);
             // As Kafka: a range goes only if what stays is still at least the bound.
             let too_much =
                 self.retention_bytes.is_some_and(|most| bytes.saturating_sub(range.length) >= most);
@@ -115,5 +117,9 @@ mod tests {
         assert_eq!(start(None, Some(200), 40, 0), Some(20));
         assert_eq!(start(None, Some(201), 40, 0), Some(10), "what stays is at least the bound");
         assert_eq!(start(Some(0), None, 20, 10_000), Some(20), "only what was flushed");
+        let mut ageless = ranges();
+        ageless[0].max_timestamp = -1;
+        let rule = Rule { retention_ms: Some(0), retention_bytes: None };
+        assert_eq!(rule.log_start(&ageless, 40, i64::MAX), None);
     }
 }

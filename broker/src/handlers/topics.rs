@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::text;
 use crate::core::Core;
 use crate::topic_settings;
-use crate::topics::{Failure, LiveTopics, OFFSETS_TOPIC};
+use crate::topics::{Failure, LiveTopics, OFFSETS_TOPIC, is_internal};
 
 /// From this version on an answer to CreateTopics tells what was made.
 const TELLS_SINCE: i16 = 5;
@@ -365,6 +365,11 @@ async fn grow(
         let code = ResponseError::UnknownTopicOrPartition;
         Failure::new(code, code.to_string())
     })?;
+    if is_internal(&topic.name) {
+        // Who coordinates a group follows from the number of partitions.
+        let message = format!("the number of partitions of '{}' is fixed", topic.name);
+        return Err(Failure::new(ResponseError::InvalidTopicException, message));
+    }
     let now = topic.partition_count;
     if asked.count <= now {
         let message = format!(

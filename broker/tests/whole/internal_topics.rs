@@ -1,10 +1,12 @@
 //! Topics of the broker's own: a record that its coordinator cannot read would keep a partition from
-//! loading, so clients neither write to them nor cut them.
+//! loading, so clients neither write to them nor cut them; and as their partitions say who coordinates
+//! what, clients do not add any.
 
-use kafka_protocol::messages::DeleteRecordsRequest;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
 };
+use kafka_protocol::messages::{CreatePartitionsRequest, DeleteRecordsRequest};
 use odradek_common::files::sim::SimFiles;
 
 use super::life::{Life, settings};
@@ -15,7 +17,7 @@ const OFFSETS: &str = "__consumer_offsets";
 const INVALID_TOPIC_EXCEPTION: i16 = 17;
 
 #[test]
-fn clients_neither_write_to_nor_cut_internal_topics() {
+fn clients_neither_write_to_nor_cut_nor_grow_internal_topics() {
     let life = Life::start(settings(&["wal.kind=disk"]), &SimFiles::new(), None, 1).unwrap();
     let port = life.port;
     let client = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -33,6 +35,14 @@ fn clients_neither_write_to_nor_cut_internal_topics() {
             DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(5_000);
         let answer = wire.call(&delete, 2).await.unwrap();
         assert_eq!(answer.topics[0].partitions[0].error_code, INVALID_TOPIC_EXCEPTION);
+        let more = CreatePartitionsTopic::default()
+            .with_name(name(OFFSETS))
+            .with_count(100)
+            .with_assignments(None);
+        let grow =
+            CreatePartitionsRequest::default().with_topics(vec![more]).with_timeout_ms(5_000);
+        let answer = wire.call(&grow, 3).await.unwrap();
+        assert_eq!(answer.results[0].error_code, INVALID_TOPIC_EXCEPTION);
     });
     life.crash();
 }
