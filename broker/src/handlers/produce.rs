@@ -65,7 +65,10 @@ pub(super) async fn produce(
                 (None, None) => (Err(unknown_topic(&data)), None),
                 (None, Some(topic)) => {
                     let id = TopicPartition { topic: *topic, partition: index };
-                    append(core, id, partition, deadline).await
+                    match append(core, id, partition, deadline).await {
+                        Ok(appended) => appended,
+                        Err(WouldLeaveHole) => return Answer::Close,
+                    }
                 }
             };
             partitions.push(Pending { index, outcome, log, batch_bytes });
@@ -150,34 +153,40 @@ fn unknown_topic(data: &TopicProduceData) -> AppendError {
     }
 }
 
+/// There was no room for a batch of a producer that is new to the partition. Whatever sequence comes
+/// next would be taken for its first, so what is already on its way behind this batch must not be
+/// read: the connection ends, and the producer sends all of it again.
+struct WouldLeaveHole;
+
 async fn append(
     core: &Core,
     id: TopicPartition,
     data: PartitionProduceData,
     deadline: Instant,
-) -> (Result<Appended, AppendError>, Option<Arc<PartitionLog>>) {
+) -> Result<(Result<Appended, AppendError>, Option<Arc<PartitionLog>>), WouldLeaveHole> {
     let batch = match only_batch(data) {
         Ok(batch) => batch,
-        Err(error) => return (Err(error), None),
+        Err(error) => return Ok((Err(error), None)),
     };
     let log = match core.owned_log(id) {
         Ok(log) => log,
-        Err(code) => return (Err(AppendError::new(code, code.to_string())), None),
+        Err(code) => return Ok((Err(AppendError::new(code, code.to_string())), None)),
     };
     // What a coordinator cannot read back would keep its partition from loading.
     if is_internal(&log.topic) {
         let message = format!("only the broker itself writes to '{}'", log.topic);
-        return (Err(AppendError::new(ResponseError::InvalidTopicException, message)), None);
+        return Ok((Err(AppendError::new(ResponseError::InvalidTopicException, message)), None));
     }
     match tokio::time::timeout_at(deadline, log.chain().room()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => return (Err(chain_error(&error)), None),
+        Ok(Err(error)) => return Ok((Err(chain_error(&error)), None)),
+        Err(_) if log.is_new_producer(&batch.header) => return Err(WouldLeaveHole),
         Err(_) => {
             let message = "the store does not keep up; nothing was appended, try again";
-            return (Err(AppendError::new(ResponseError::RequestTimedOut, message)), None);
+            return Ok((Err(AppendError::new(ResponseError::RequestTimedOut, message)), None));
         }
     }
-    (log.append(batch, core.clock.now_ms()).await, Some(log))
+    Ok((log.append(batch, core.clock.now_ms()).await, Some(log)))
 }
 
 /// A request from version 3 on holds exactly one batch a partition, of magic 2.

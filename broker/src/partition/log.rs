@@ -427,6 +427,13 @@ impl PartitionLog {
         self.state.lock().producers.newest().copied().collect()
     }
 
+    /// Whether a batch has a sequence of a producer of which nothing is remembered.
+    #[must_use]
+    pub fn is_new_producer(&self, header: &BatchHeader) -> bool {
+        producers::produced(header)
+            .is_some_and(|b| !self.state.lock().producers.knows(b.producer_id))
+    }
+
     /// Number of producers remembered.
     #[must_use]
     pub fn producer_count(&self) -> usize {

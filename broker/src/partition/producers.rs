@@ -147,6 +147,12 @@ impl Producers {
         self.by_id.len()
     }
 
+    /// Whether something is remembered of a producer.
+    #[must_use]
+    pub fn knows(&self, producer_id: i64) -> bool {
+        self.by_id.contains_key(&producer_id)
+    }
+
     /// True if no producer is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kafka_protocol::messages::ProduceRequest;
 use object_store::memory::InMemory;
 use odradek_broker::settings::Settings;
 use odradek_common::files::sim::SimFiles;
@@ -12,16 +13,16 @@ use odradek_storage::store::faulty::{Fault, Faults, Faulty, Gate, On, Outage};
 use tokio::time::Instant;
 
 use super::life::{Life, settings};
-use super::wire::{Wire, batch, produce_request};
+use super::wire::{Failed, Wire, batch, produce_request};
 use super::workload::Clients;
 
-fn store(seed: u64) -> (Arc<Faulty>, Faults) {
+pub fn store(seed: u64) -> (Arc<Faulty>, Faults) {
     let store = Faulty::new(Arc::new(InMemory::new()), Arc::new(SeededRandom::from_seed(seed)));
     let faults = store.faults();
     (Arc::new(store), faults)
 }
 
-fn object(more: &[&str]) -> Settings {
+pub fn object(more: &[&str]) -> Settings {
     let all = [&["storage.url=memory://whole", "wal.kind=object"], more].concat();
     settings(&all)
 }
@@ -45,7 +46,7 @@ fn plan(faults: &Faults) {
     faults.chance(50, On::every(Operation::List), Fault::Truncated(3));
 }
 
-fn client() -> tokio::runtime::Runtime {
+pub fn client() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
@@ -123,6 +124,38 @@ fn an_outage_slows_refuses_and_passes() {
     life.crash();
 }
 
+/// What follows on the connection would be taken for the producer's first records.
+#[test]
+fn a_new_producer_for_which_there_is_no_room_is_cut_off() {
+    let (store, faults) = store(1);
+    let flags = ["wal.slot.bytes=65536", "wal.unlanded.bytes=1048576", "flush.interval.ms=60000"];
+    let life = Life::start(object(&flags), &SimFiles::new(), Some(store), 1).unwrap();
+    client().block_on(async {
+        let mut wire = Wire::open(life.port).await.unwrap();
+        wire.create("t", 1).await.unwrap();
+        faults.outage(Outage::Refused);
+        let filling = batch(-1, -1, &[vec![7; 200_000]]);
+        for _ in 0..8 {
+            let answer = wire.call(&produce_request("t", 0, filling.clone(), 200), 11).await;
+            assert_eq!(answer.unwrap().responses[0].partition_responses[0].error_code, 7);
+        }
+        let numbered =
+            |sequence, wait_ms| produce_request("t", 0, batch(5, sequence, &[vec![1]]), wait_ms);
+        wire.send(&numbered(0, 200), 11).await.unwrap();
+        wire.send(&numbered(1, 30_000), 11).await.unwrap();
+        let first = wire.receive::<ProduceRequest>(11).await;
+        assert!(matches!(first, Err(Failed::Lost)), "{first:?}");
+        faults.outage(Outage::None);
+        let mut wire = Wire::open(life.port).await.unwrap();
+        for sequence in 0..2 {
+            let answer = wire.call(&numbered(sequence, 10_000), 11).await.unwrap();
+            let answer = &answer.responses[0].partition_responses[0];
+            assert_eq!(answer.error_code, 0, "sequence {sequence}");
+        }
+    });
+    life.crash();
+}
+
 #[test]
 fn five_requests_of_a_connection_are_in_flight_together() {
     let (store, faults) = store(1);
@@ -150,8 +183,7 @@ fn five_requests_of_a_connection_are_in_flight_together() {
         faults.always(slots, Fault::Slow(Duration::from_millis(100)));
         let begun = Instant::now();
         for sent in 0..50 {
-            let answer =
-                wire.receive::<kafka_protocol::messages::ProduceRequest>(11).await.ok().unwrap();
+            let answer = wire.receive::<ProduceRequest>(11).await.ok().unwrap();
             assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
             if sent < 45 {
                 wire.send(&request, 11).await.ok().unwrap();
