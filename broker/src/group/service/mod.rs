@@ -149,14 +149,22 @@ impl GroupService {
         self.0.topics_deleted_at.fetch_max(at, Ordering::AcqRel);
         let topics: Arc<[String]> = topics.into();
         let mut pending = Vec::new();
-        for (_, shard) in self.shards() {
+        for (partition, shard) in self.shards() {
             let request = Request::TopicsDeleted(Arc::clone(&topics), at);
-            pending.push((shard.call(request, self.commit_timeout()).await, shard));
+            pending.push((shard.call(request, self.commit_timeout()).await, (partition, shard)));
         }
-        let timeout = self.commit_timeout();
+        let (timeout, inner) = (self.commit_timeout(), Arc::clone(&self.0));
         async move {
-            for (mut answer, shard) in pending {
-                while let Err(Unavailable::Loading | Unavailable::Busy) = answer.await {
+            for (mut answer, (partition, shard)) in pending {
+                while let Err(reason) = answer.await {
+                    // A shard that fails says so too, and loads again.
+                    let is_owned = || {
+                        let owned = inner.owned.read();
+                        owned.get(&partition).is_some_and(|owned| Arc::ptr_eq(&owned.shard, &shard))
+                    };
+                    if reason == Unavailable::NotCoordinator && !is_owned() {
+                        break;
+                    }
                     tokio::time::sleep(Duration::from_millis(limits::COORDINATOR_RELOAD_MS)).await;
                     let request = Request::TopicsDeleted(Arc::clone(&topics), at);
                     answer = shard.call(request, timeout).await;
