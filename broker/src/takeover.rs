@@ -14,7 +14,7 @@ use odradek_metadata::{
     Command, Image, Incarnation, Metadata, Outcome, ProposeError, TakeOver, TakenPartition,
 };
 use odradek_storage::attempt::Attempt;
-use odradek_storage::catalog::Catalog;
+use odradek_storage::catalog::{Catalog, CatalogError};
 use odradek_storage::flush::{self, FlushError, SlotPart};
 use odradek_storage::names::{ChainRef, ObjectName};
 use odradek_storage::range::Range;
@@ -50,6 +50,20 @@ pub enum TakeoverError {
     Propose(#[from] ProposeError),
 }
 
+impl TakeoverError {
+    /// Whether it concerns one partition only, whose data is damaged or gone. A store that cannot
+    /// be reached concerns all.
+    fn is_of_the_partition(&self) -> bool {
+        match self {
+            Self::Ranges(RangesError::Catalog(error)) => {
+                !matches!(error, CatalogError::Store { .. })
+            }
+            Self::Ranges(_) | Self::Checkpoint { .. } => true,
+            Self::Recover(_) | Self::Write(_) | Self::Propose(_) => false,
+        }
+    }
+}
+
 /// What a takeover works with.
 pub struct Takeover<'a> {
     /// The metadata.
@@ -74,25 +88,26 @@ struct Left {
 }
 
 impl Takeover<'_> {
-    /// Takes over every incarnation that is fenced and not recovered, the oldest first.
+    /// Takes over every incarnation that is fenced and not recovered, the oldest first. Where a
+    /// partition has to be left it is offline until an operator has looked; the others go on.
     ///
     /// # Errors
     /// The first thing that went wrong.
     pub async fn all(&self) -> Result<(), TakeoverError> {
+        let mut tried = HashSet::new();
         loop {
             let image = self.metadata.image();
-            let next = image.registrations().find(|r| !r.is_live() && !r.recovered).cloned();
-            let Some(from) = next else { return Ok(()) };
-            if !self.one(&from).await? {
-                // What is left is offline until an operator has looked; the others go on.
-                return Ok(());
-            }
+            let is_next =
+                |r: &&Registration| !r.is_live() && !r.recovered && !tried.contains(&r.incarnation);
+            let Some(from) = image.registrations().find(is_next).cloned() else { return Ok(()) };
+            tried.insert(from.incarnation);
+            self.one(&from).await?;
         }
     }
 
-    /// Takes over one incarnation; false if partitions had to be left because a slot of theirs
-    /// cannot be read (law 3.5).
-    async fn one(&self, from: &Registration) -> Result<bool, TakeoverError> {
+    /// Takes over one incarnation, but for partitions that have to be left because a slot of theirs
+    /// cannot be read (law 3.5), or what was flushed of them. It is not recovered then.
+    async fn one(&self, from: &Registration) -> Result<(), TakeoverError> {
         let fence = from.fenced_at.unwrap_or(0);
         let (mut left, mut lost) = (HashMap::new(), Lost::default());
         for chain in 0..from.chains() {
@@ -118,9 +133,17 @@ impl Takeover<'_> {
                 continue;
             }
             let left = left.remove(&at).unwrap_or_default();
-            let (item, part) = self.plan(&image, at, &partition, left).await?;
-            items.push(item);
-            parts.extend(part);
+            match self.plan(&image, at, &partition, left).await {
+                Ok((item, part)) => {
+                    items.push(item);
+                    parts.extend(part);
+                }
+                Err(error) if error.is_of_the_partition() => {
+                    error!(%at, from = %from.incarnation, %error, "this partition stays offline");
+                    offline += 1;
+                }
+                Err(error) => return Err(error),
+            }
         }
         let unflushed = parts.len();
         let index_object = match parts.is_empty() {
@@ -132,11 +155,12 @@ impl Takeover<'_> {
         };
         self.commit(from.incarnation, mark, index_object, items).await?;
         if offline > 0 {
-            return Ok(false);
+            warn!(from = %from.incarnation, unflushed, offline, "taken over but for partitions that stay offline");
+            return Ok(());
         }
         self.metadata.propose(Command::MarkRecovered(from.incarnation)).await?;
         info!(from = %from.incarnation, unflushed, "taken over");
-        Ok(true)
+        Ok(())
     }
 
     /// What is taken of one partition: its un-flushed ranges from the flushed end on, and the

@@ -10,6 +10,7 @@ mod leaders;
 mod life;
 mod offsets;
 mod power_cut;
+mod restarts;
 mod store_faults;
 mod syncs;
 mod wire;

@@ -63,10 +63,8 @@ impl Clients {
 
     async fn check_once(&mut self, port: u16) -> Result<Result<(), String>, Failed> {
         let mut wire = Wire::open(port).await?;
-        let answer = wire.call(&MetadataRequest::default().with_topics(None), 12).await?;
-        let there = |topic: &str| {
-            answer.topics.iter().any(|t| t.name.as_ref().is_some_and(|n| n.as_str() == topic))
-        };
+        let all = topics(&mut wire).await?;
+        let there = |topic: &str| all.iter().any(|name| name == topic);
         for (topic, exists) in &self.history.topics {
             if there(topic) != *exists {
                 return Ok(Err(format!("topic {topic}: {exists} expected")));
@@ -81,27 +79,13 @@ impl Clients {
             }
         }
         if self.history.committed.0 > 0 {
-            let found = self.fetch_offset(&mut wire).await?;
+            let found = fetch_offset(&mut wire, TOPIC).await?;
             let (acked, sent) = self.history.committed;
             if !(acked..=sent).contains(&found) {
                 return Ok(Err(format!("offset {found} of {acked} to {sent}")));
             }
         }
         Ok(Ok(()))
-    }
-
-    async fn fetch_offset(&self, wire: &mut Wire) -> Result<i64, Failed> {
-        find_coordinator(wire).await?;
-        let topic = OffsetFetchRequestTopic::default()
-            .with_name(name(TOPIC))
-            .with_partition_indexes(vec![0]);
-        let request =
-            OffsetFetchRequest::default().with_group_id(group()).with_topics(Some(vec![topic]));
-        let answer = wire.call(&request, 7).await?;
-        if answer.error_code != 0 {
-            return Err(Failed::Code(answer.error_code));
-        }
-        Ok(answer.topics[0].partitions[0].committed_offset)
     }
 
     /// Works until `until`, or until the broker is gone; a violation is an error.
@@ -216,25 +200,10 @@ impl Clients {
     }
 
     async fn commit(&mut self, wire: &mut Wire) -> Result<(), Failed> {
-        find_coordinator(wire).await?;
         self.history.committed.1 += 1;
         let offset = self.history.committed.1;
-        let partition = OffsetCommitRequestPartition::default()
-            .with_partition_index(0)
-            .with_committed_offset(offset)
-            .with_committed_metadata(Some(StrBytes::from_static_str("")));
-        let topic = OffsetCommitRequestTopic::default()
-            .with_name(name(TOPIC))
-            .with_partitions(vec![partition]);
-        let request = OffsetCommitRequest::default()
-            .with_group_id(group())
-            .with_generation_id_or_member_epoch(-1)
-            .with_topics(vec![topic]);
-        let answer = wire.call(&request, 8).await?;
-        match answer.topics[0].partitions[0].error_code {
-            0 => self.history.committed.0 = offset,
-            code => return Err(Failed::Code(code)),
-        }
+        commit_offset(wire, TOPIC, offset).await?;
+        self.history.committed.0 = offset;
         Ok(())
     }
 
@@ -242,13 +211,8 @@ impl Clients {
     async fn other_topics(&mut self, wire: &mut Wire) -> Result<(), Failed> {
         let topic = format!("other-{}", self.round / 4 % 3);
         if self.history.topics.remove(&topic) == Some(true) {
-            let state = DeleteTopicState::default().with_name(Some(name(&topic)));
-            let request =
-                DeleteTopicsRequest::default().with_topics(vec![state]).with_timeout_ms(10_000);
-            match wire.call(&request, 6).await?.responses[0].error_code {
-                0 => self.history.topics.insert(topic, false),
-                code => return Err(Failed::Code(code)),
-            };
+            delete_topic(wire, &topic).await?;
+            self.history.topics.insert(topic, false);
         } else {
             wire.create(&topic, 1).await?;
             self.history.topics.insert(topic, true);
@@ -268,4 +232,53 @@ pub async fn find_coordinator(wire: &mut Wire) -> Result<(), Failed> {
         0 => Ok(()),
         code => Err(Failed::Code(code)),
     }
+}
+
+/// What the group has committed for the first partition; -1 for nothing.
+async fn fetch_offset(wire: &mut Wire, topic: &str) -> Result<i64, Failed> {
+    find_coordinator(wire).await?;
+    let topic =
+        OffsetFetchRequestTopic::default().with_name(name(topic)).with_partition_indexes(vec![0]);
+    let request =
+        OffsetFetchRequest::default().with_group_id(group()).with_topics(Some(vec![topic]));
+    let answer = wire.call(&request, 7).await?;
+    match answer.error_code {
+        0 => Ok(answer.topics[0].partitions[0].committed_offset),
+        code => Err(Failed::Code(code)),
+    }
+}
+
+/// Commits an offset of the first partition.
+async fn commit_offset(wire: &mut Wire, topic: &str, offset: i64) -> Result<(), Failed> {
+    find_coordinator(wire).await?;
+    let partition = OffsetCommitRequestPartition::default()
+        .with_partition_index(0)
+        .with_committed_offset(offset)
+        .with_committed_metadata(Some(StrBytes::from_static_str("")));
+    let topic =
+        OffsetCommitRequestTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
+    let request = OffsetCommitRequest::default()
+        .with_group_id(group())
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topic]);
+    match wire.call(&request, 8).await?.topics[0].partitions[0].error_code {
+        0 => Ok(()),
+        code => Err(Failed::Code(code)),
+    }
+}
+
+/// Deletes a topic.
+async fn delete_topic(wire: &mut Wire, topic: &str) -> Result<(), Failed> {
+    let state = DeleteTopicState::default().with_name(Some(name(topic)));
+    let request = DeleteTopicsRequest::default().with_topics(vec![state]).with_timeout_ms(10_000);
+    match wire.call(&request, 6).await?.responses[0].error_code {
+        0 => Ok(()),
+        code => Err(Failed::Code(code)),
+    }
+}
+
+/// The names of all topics.
+async fn topics(wire: &mut Wire) -> Result<Vec<String>, Failed> {
+    let answer = wire.call(&MetadataRequest::default().with_topics(None), 12).await?;
+    Ok(answer.topics.iter().filter_map(|t| Some(t.name.as_ref()?.to_string())).collect())
 }
