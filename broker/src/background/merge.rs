@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use odradek_common::ids::{GroupId, TopicPartition};
-use odradek_common::limits::MERGE_INDEX_OBJECTS;
+use odradek_common::limits::{MERGE_INDEX_OBJECTS, METADATA_ITEMS};
 use odradek_common::phases::Phase;
 use odradek_metadata::{Command, Image, Merge, ProposeError, Refusal};
 use odradek_storage::catalog::CatalogError;
 use odradek_storage::merge::{self, MergeError, MergePlan};
+use odradek_storage::names::ObjectName;
 use odradek_storage::range::Place;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::core::Core;
 use crate::reading::{BadName, parse};
@@ -46,21 +47,30 @@ pub async fn once(core: &Core) {
     let image = core.image();
     let groups: Vec<GroupId> = image.groups().map(|(id, _)| id).collect();
     for group in groups {
-        match merge(core, group).await {
-            Ok(()) => {}
-            Err(Error::Propose(ProposeError::Refused(refusal))) => {
-                debug!(group = group.0, %refusal, "a merge came too late");
-            }
-            Err(error) => {
-                warn!(group = group.0, %error, "a merge did not succeed; it is tried again")
+        loop {
+            match merge(core, group).await {
+                Ok(More::Yes) => {}
+                Ok(More::No) => break,
+                Err(error) => {
+                    warn!(group = group.0, %error, "a merge did not succeed; it is tried again");
+                    break;
+                }
             }
         }
     }
 }
 
-async fn merge(core: &Core, group: GroupId) -> Result<(), Error> {
+/// Whether a merge had to leave live index objects of its group to the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum More {
+    Yes,
+    No,
+}
+
+/// Merges a group once, if it has enough to merge. That another merge was faster is no error.
+async fn merge(core: &Core, group: GroupId) -> Result<More, Error> {
     let image = core.image();
-    let Some(plan) = plan(core, &image, group).await? else { return Ok(()) };
+    let Some((plan, more)) = plan(core, &image, group).await? else { return Ok(More::No) };
     let log_start = |at: &TopicPartition| {
         let partition = image.partition(*at)?;
         image.live_topic(at.topic).map(|_| partition.log_start)
@@ -80,18 +90,22 @@ async fn merge(core: &Core, group: GroupId) -> Result<(), Error> {
     });
     let _in = core.phases.enter(Phase::Commit);
     match core.propose(command).await {
-        Err(ProposeError::Refused(Refusal::ManifestVersion { .. })) | Ok(_) => Ok(()),
+        Ok(_) => Ok(more),
+        Err(ProposeError::Refused(Refusal::ManifestVersion { .. })) => Ok(More::No),
         Err(error) => Err(error.into()),
     }
 }
 
-/// What to merge: all that is live of the group, if that is enough or holds slots back.
-async fn plan(core: &Core, image: &Image, group: GroupId) -> Result<Option<MergePlan>, Error> {
+/// What to merge: what is live of the group, as far as one command may speak of it, if that is
+/// enough or holds slots back.
+async fn plan(
+    core: &Core,
+    image: &Image,
+    group: GroupId,
+) -> Result<Option<(MergePlan, More)>, Error> {
     let Some(state) = image.group(group) else { return Ok(None) };
-    let mut taken = Vec::new();
-    for (name, accepted) in image.index_objects_of(group) {
-        taken.push((parse(name)?, accepted.iter().copied().collect::<Vec<_>>()));
-    }
+    let live = image.index_objects_of(group).map(|(name, at)| (name, at.iter().copied()));
+    let (taken, more) = take(live, METADATA_ITEMS)?;
     let mut due = taken.len() >= MERGE_INDEX_OBJECTS;
     for (name, _) in &taken {
         due = due || {
@@ -104,5 +118,74 @@ async fn plan(core: &Core, image: &Image, group: GroupId) -> Result<Option<Merge
         return Ok(None);
     }
     let manifest = state.manifest.as_deref().map(parse).transpose()?;
-    Ok(Some(MergePlan { group, manifest, version: state.version, taken }))
+    Ok(Some((MergePlan { group, manifest, version: state.version, taken }, more)))
+}
+
+/// Index objects with those of their accepted partitions that a merge takes in.
+type Taken = Vec<(ObjectName, Vec<TopicPartition>)>;
+
+/// The first `limit` of the accepted partitions, index object by index object, in the order of
+/// their names. That is the order of their birth marks, and the mark of what brings a partition's
+/// next range in is not below the index that committed the range before: so the ranges that are
+/// taken of a partition are always the first, and leave no hole.
+fn take<'a>(
+    live: impl Iterator<Item = (&'a Arc<str>, impl Iterator<Item = TopicPartition>)>,
+    limit: usize,
+) -> Result<(Taken, More), BadName> {
+    let mut taken = Taken::new();
+    let mut room = limit;
+    for (name, accepted) in live {
+        let mut accepted = accepted.peekable();
+        let partitions: Vec<TopicPartition> = accepted.by_ref().take(room).collect();
+        room -= partitions.len();
+        if !partitions.is_empty() {
+            taken.push((parse(name)?, partitions));
+        }
+        if accepted.peek().is_some() {
+            return Ok((taken, More::Yes));
+        }
+    }
+    Ok((taken, More::No))
+}
+
+#[cfg(test)]
+mod tests {
+    use odradek_common::ids::TopicId;
+
+    use super::*;
+
+    fn at(number: i32) -> TopicPartition {
+        TopicPartition { topic: TopicId::NIL, partition: number }
+    }
+
+    fn names(count: u128) -> Vec<Arc<str>> {
+        let name =
+            |unique| format!("idx/{unique:020}/{}", uuid::Uuid::from_u128(unique).as_simple());
+        (0..count).map(|unique| name(unique).into()).collect()
+    }
+
+    /// A backlog of flushes of a group with all the partitions it may have.
+    #[test]
+    fn a_merge_takes_no_more_than_a_command_may_name() {
+        let names = names(41);
+        let (taken, more) =
+            take(names.iter().map(|name| (name, (0..256).map(at))), METADATA_ITEMS).unwrap();
+        assert_eq!(taken.iter().map(|(_, of)| of.len()).sum::<usize>(), METADATA_ITEMS);
+        assert_eq!(more, More::Yes);
+        // What is left are the last partitions of the last object taken, and what follows it.
+        for ((name, of), text) in taken.iter().zip(&names) {
+            assert_eq!(name.to_string(), **text);
+            let whole = taken.last().is_some_and(|(last, _)| last != name);
+            assert_eq!(*of, (0..if whole { 256 } else { 16 }).map(at).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_fits_is_taken_whole() {
+        let names = names(2);
+        let (taken, more) = take(names.iter().map(|name| (name, (0..3).map(at))), 6).unwrap();
+        assert_eq!((taken.len(), more), (2, More::No));
+        let (taken, more) = take(names.iter().map(|name| (name, (0..3).map(at))), 3).unwrap();
+        assert_eq!((taken.len(), more), (1, More::Yes), "no object without a partition");
+    }
 }

@@ -68,6 +68,32 @@ async fn rounds_become_one_manifest_and_then_the_next() {
 }
 
 #[tokio::test]
+async fn a_backlog_is_merged_piece_by_piece() {
+    let world = World::new();
+    let all = batches(0, &[10, 20, 30, 40, 50]);
+    let mut backlog: Vec<(FlushedRound, i32)> = Vec::new();
+    for at in 0..all.len() {
+        let one = &all[at..=at];
+        let round = flush(&world, &[(0, one), (1, one), (2, one)]).await;
+        backlog.extend([0, 1, 2].map(|number| (round.clone(), number)));
+    }
+    let starts = starts(&[(0, 0), (1, 0), (2, 0)]);
+    let mut merged: Option<Merged> = None;
+    // Pieces that end within an index object.
+    for piece in backlog.chunks(4) {
+        let taken: Vec<(&FlushedRound, &[i32])> =
+            piece.iter().map(|(round, number)| (round, std::slice::from_ref(number))).collect();
+        let plan = plan(merged.as_ref(), &taken);
+        merged = Some(merge(&world, &plan, &starts).await.unwrap());
+    }
+    let merged = merged.unwrap();
+    assert_eq!(merged.version, 4);
+    for number in 0..3 {
+        assert_eq!(read(&world, &merged, number, 0, end_of(&all)).await, all.concat());
+    }
+}
+
+#[tokio::test]
 async fn what_lies_in_slots_is_written_to_segments() {
     let world = World::new();
     let all = batches(0, &[10, 20, 30, 70_000, 9]);
