@@ -21,6 +21,7 @@ use odradek_storage::wal::ChainHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempts::{Attempts, Begun};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::GroupService;
 use crate::logs::Logs;
@@ -115,7 +116,9 @@ pub struct Core {
     pub names: Names,
     /// The write-ahead logs.
     pub wals: Arc<Wals>,
-    /// Held by the flush that is under way.
+    /// The attempts that are under way.
+    pub attempts: Arc<Attempts>,
+    /// Held by the round of flushing that is under way.
     pub flushing: tokio::sync::Mutex<()>,
     /// Cancelled when the process stops: no new requests are taken.
     pub draining: CancellationToken,
@@ -146,11 +149,14 @@ impl Core {
         ChainId(0)
     }
 
-    /// Begins an attempt whose birth mark is `mark`.
+    /// Begins an attempt with the metadata as this broker knows it now.
     #[must_use]
-    pub fn attempt(&self, mark: u64) -> Attempt {
-        let (store, slots) = (self.store.retrying(), self.wals.clone());
-        Attempt::new(store, self.names.clone(), self.random.clone(), slots, mark)
+    pub fn begin_attempt(&self) -> Begun {
+        let attempt = |mark| {
+            let (store, slots) = (self.store.retrying(), self.wals.clone());
+            Attempt::new(store, self.names.clone(), self.random.clone(), slots, mark)
+        };
+        self.attempts.begin(|| self.image(), attempt)
     }
 
     /// The metadata as this broker knows it now.
@@ -217,7 +223,7 @@ impl Core {
             metadata: &self.metadata,
             catalog: &self.catalog,
             wal_of: &|registration| self.wals.of(registration),
-            attempt: &|mark| self.attempt(mark),
+            begin_attempt: &|| self.begin_attempt(),
             to: self.me,
             phases: &self.phases,
         };

@@ -3,6 +3,7 @@
 
 pub mod admin_http;
 mod aside;
+pub mod attempts;
 pub mod background;
 pub mod cli;
 pub mod client;

@@ -19,7 +19,10 @@ pub async fn raise(core: &Core, log: &PartitionLog, offset: i64) -> Result<i64, 
         return Ok(log.offsets().log_start);
     }
     if offset > log.offsets().flushed_end {
-        flush::now(core).await.map_err(|_| ResponseError::KafkaStorageError)?;
+        match flush::now(core).await {
+            Ok(left_out) if !left_out.contains(&log.id) => {}
+            _ => return Err(ResponseError::KafkaStorageError),
+        }
     }
     let item = LogStart { partition: log.id, leader_epoch: log.leader_epoch, log_start: offset };
     let command = Command::SetLogStart(SetLogStart { by: core.me, items: vec![item] });

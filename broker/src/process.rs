@@ -227,7 +227,7 @@ impl Process {
         match tokio::time::timeout_at(deadline - limit / 5, background::flush::now(&self.core))
             .await
         {
-            Ok(Ok(())) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => warn!(%error, "the last flush did not succeed; recovery will do it"),
             Err(_) => warn!("the last flush was too slow; recovery will do it"),
         }
@@ -349,6 +349,7 @@ impl Parts {
             request_bytes: RequestBudget::new(settings.network.queued_max_request_bytes),
             answer_bytes: AnswerBudget::new(ANSWER_BYTES),
             connections: Arc::new(Connections::default()),
+            attempts: Arc::default(),
             flushing: tokio::sync::Mutex::new(()),
             draining: CancellationToken::new(),
             settings_now: ArcSwap::new(settings),

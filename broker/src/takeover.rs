@@ -13,7 +13,6 @@ use odradek_metadata::image::{Partition, Registration};
 use odradek_metadata::{
     Command, Image, Incarnation, Metadata, Outcome, ProposeError, TakeOver, TakenPartition,
 };
-use odradek_storage::attempt::Attempt;
 use odradek_storage::catalog::{Catalog, CatalogError};
 use odradek_storage::flush::{self, FlushError, SlotPart};
 use odradek_storage::names::{ChainRef, ObjectName};
@@ -21,6 +20,7 @@ use odradek_storage::range::Range;
 use odradek_storage::wal::{ProducerBatch, RecoverError, Recovered, Wal};
 use tracing::{error, info, warn};
 
+use crate::attempts::Begun;
 use crate::partition::checkpoint::{self, CheckpointError};
 use crate::partition::producers::Producers;
 use crate::reading::{self, RangesError};
@@ -72,8 +72,8 @@ pub struct Takeover<'a> {
     pub catalog: &'a Catalog,
     /// The write-ahead logs, by the chain's kind.
     pub wal_of: &'a (dyn Fn(&Registration) -> Arc<dyn Wal> + Sync),
-    /// Begins an attempt with a birth mark.
-    pub attempt: &'a (dyn Fn(u64) -> Attempt + Sync),
+    /// Begins an attempt.
+    pub begin_attempt: &'a (dyn Fn() -> Begun + Sync),
     /// Who takes the partitions.
     pub to: Incarnation,
     /// Where the steps are noted.
@@ -120,8 +120,8 @@ impl Takeover<'_> {
             lost.note(chain, &recovered);
             gather(recovered, &mut left);
         }
-        let mark = self.metadata.applied_index();
-        let image = self.metadata.image();
+        let begun = (self.begin_attempt)();
+        let image = &begun.image;
         let owned: Vec<(TopicPartition, Partition)> =
             image.owned_by(from.incarnation).map(|(at, p)| (at, p.clone())).collect();
         let (mut parts, mut items) = (Vec::new(), Vec::new());
@@ -133,7 +133,7 @@ impl Takeover<'_> {
                 continue;
             }
             let left = left.remove(&at).unwrap_or_default();
-            match self.plan(&image, at, &partition, left).await {
+            match self.plan(image, at, &partition, left).await {
                 Ok((item, part)) => {
                     items.push(item);
                     parts.extend(part);
@@ -150,10 +150,10 @@ impl Takeover<'_> {
             true => None,
             false => {
                 let _in = self.phases.enter(Phase::Flush);
-                Some(flush::index_slots(&(self.attempt)(mark), parts).await?.index_object)
+                Some(flush::index_slots(&begun.attempt, parts).await?.index_object)
             }
         };
-        self.commit(from.incarnation, mark, index_object, items).await?;
+        self.commit(from.incarnation, begun.attempt.mark(), index_object, items).await?;
         if offline > 0 {
             warn!(from = %from.incarnation, unflushed, offline, "taken over but for partitions that stay offline");
             return Ok(());

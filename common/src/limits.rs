@@ -128,6 +128,9 @@ pub const GROUP_RECORD_BYTES: usize = 4 << 20;
 pub const SETTINGS_FILE_BYTES: u64 = 1 << 20;
 /// Partitions in one answer to DescribeTopicPartitions (KIP-966 gives the same).
 pub const DESCRIBED_PARTITIONS: usize = 2_000;
+/// Bytes that a round of flushing takes, if `flush.bytes` is not more: what has gathered beyond
+/// that is left to the next round, which follows at once.
+pub const FLUSH_ROUND_BYTES: u64 = 256 << 20;
 /// Bytes at which a segment of a flush is full; one batch alone may be longer.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// Segments that one attempt puts together and creates at once: with [`SEGMENT_BYTES`] the memory

@@ -31,8 +31,9 @@ enum Error {
     Propose(#[from] ProposeError),
 }
 
-/// Collects every `collect.interval.ms`. The horizon stays behind by `collect.grace.ms`, which
-/// gives attempts the time to be committed; safety does not depend on it.
+/// Collects every `collect.interval.ms`. The horizon stays behind by `collect.grace.ms`, and
+/// behind the attempts that are under way here, however long they take: above it they could not be
+/// committed. Safety does not depend on either.
 pub async fn run(core: Arc<Core>, mut collector: Collector) {
     let background = core.settings().background.clone();
     let mut seen: VecDeque<(Instant, u64)> = VecDeque::new();
@@ -47,6 +48,7 @@ pub async fn run(core: Arc<Core>, mut collector: Collector) {
             seen.pop_front();
         }
         let Some(horizon) = horizon else { continue };
+        let horizon = core.attempts.oldest().map_or(horizon, |mark| mark.min(horizon));
         if let Err(error) = round(&core, &mut collector, horizon).await {
             warn!(%error, "a collection did not succeed; it is tried again");
         }

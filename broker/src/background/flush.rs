@@ -1,14 +1,14 @@
 //! Flush: what is durable in slots goes into segments, the metadata accepts it, the trim point
-//! follows. One round at a time; a round that fails leaves everything as it was, and its objects
-//! to the collector.
+//! follows. One round at a time, each of a bounded size; a round that fails leaves everything as it
+//! was, and its objects to the collector.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use odradek_common::ids::TopicPartition;
-use odradek_common::limits::COMMAND_RANGES;
+use odradek_common::ids::{SlotNumber, TopicPartition};
+use odradek_common::limits::{COMMAND_RANGES, FLUSH_ROUND_BYTES};
 use odradek_common::phases::Phase;
 use odradek_metadata::{Command, CommitFlush, FlushedRange, Outcome, ProposeError, Trim};
 use odradek_storage::flush::{self, FlushError, FlushPart, FlushSource, FlushedRound};
@@ -33,62 +33,126 @@ pub enum RoundError {
     Propose(#[from] ProposeError),
 }
 
+/// Partitions that a flush could not take along. They are tried again with the next.
+pub type LeftOut = HashSet<TopicPartition>;
+
 /// Flushes every `flush.interval.ms`, and when `flush.bytes` have gathered.
 pub async fn run(core: Arc<Core>) {
     let interval = core.settings().background.flush_interval;
     let bytes = core.settings().background.flush_bytes;
     let mut last = Instant::now();
+    // What these have gathered is no reason to flush the others without a pause.
+    let mut left_out = LeftOut::new();
     loop {
         tokio::time::sleep(LOOK.min(interval)).await;
-        let gathered: u64 = core.logs.all().iter().map(|log| log.unflushed_bytes()).sum();
-        if gathered < bytes && (last.elapsed() < interval || gathered == 0) {
+        let logs = core.logs.all();
+        let gathered: u64 = logs.iter().map(|log| log.unflushed_bytes()).sum();
+        let hurried = logs.iter().filter(|log| !left_out.contains(&log.id));
+        let hurried: u64 = hurried.map(|log| log.unflushed_bytes()).sum();
+        if hurried < bytes && (last.elapsed() < interval || gathered == 0) {
             continue;
         }
-        let begun = Instant::now();
-        if let Err(error) = now(&core).await {
-            metrics::counter!(metric_names::FLUSH_FAILED).increment(1);
-            warn!(%error, "a flush did not succeed; it is tried again");
+        match now(&core).await {
+            Ok(not_flushed) => left_out = not_flushed,
+            Err(error) => {
+                metrics::counter!(metric_names::FLUSH_FAILED).increment(1);
+                warn!(%error, "a flush did not succeed; it is tried again");
+            }
         }
         last = Instant::now();
-        metrics::histogram!(metric_names::FLUSH_SECONDS)
-            .record(last.duration_since(begun).as_secs_f64());
     }
 }
 
-/// Flushes everything that is durable now.
+/// Flushes everything that is durable now, but for what it gives back.
 ///
 /// # Errors
 /// Something could not be written or committed; what was committed counts.
-pub async fn now(core: &Core) -> Result<(), RoundError> {
+pub async fn now(core: &Core) -> Result<LeftOut, RoundError> {
+    in_rounds_of(core, core.settings().background.flush_bytes.max(FLUSH_ROUND_BYTES)).await
+}
+
+/// The same in rounds of so many bytes, but at least one slot: an attempt has an end however much
+/// has gathered, and the trim point rises after each.
+///
+/// # Errors
+/// As for [`now`].
+pub async fn in_rounds_of(core: &Core, bytes: u64) -> Result<LeftOut, RoundError> {
+    let landed = core.chain.stats().landed_end;
+    let mut left_out = LeftOut::new();
+    loop {
+        let begun = Instant::now();
+        let end = round(core, bytes, &mut left_out).await;
+        metrics::histogram!(metric_names::FLUSH_SECONDS).record(begun.elapsed().as_secs_f64());
+        match end? {
+            Some(last) if last < landed => {}
+            _ => return Ok(left_out),
+        }
+    }
+}
+
+/// Flushes the oldest slots, of all partitions that were not left out before; the last slot if
+/// there are more. A partition of which nothing could be committed is left out.
+async fn round(
+    core: &Core,
+    bytes: u64,
+    left_out: &mut LeftOut,
+) -> Result<Option<SlotNumber>, RoundError> {
     let _one_at_a_time = core.flushing.lock().await;
-    let image = core.image();
-    let mark = image.applied_index();
-    let logs: HashMap<TopicPartition, Arc<PartitionLog>> =
-        core.logs.all().into_iter().map(|log| (log.id, log)).collect();
+    let begun = core.begin_attempt();
+    let logs: HashMap<TopicPartition, Arc<PartitionLog>> = core
+        .logs
+        .all()
+        .into_iter()
+        .filter(|log| !left_out.contains(&log.id))
+        .map(|log| (log.id, log))
+        .collect();
+    let mut by_slot = BTreeMap::new();
     for log in logs.values() {
         // A command whose fate was unknown may have been committed since.
-        if let Some(partition) = image.partition(log.id)
+        if let Some(partition) = begun.image.partition(log.id)
             && partition.leader_epoch == log.leader_epoch
         {
             log.flushed(partition.flushed_end);
         }
+        log.add_unflushed(&mut by_slot);
     }
+    let last = cut(&by_slot, bytes);
     let now_ms = core.clock.now_ms();
     let expiration = core.producer_expiration_ms();
     let parts: Vec<FlushPart> =
-        logs.values().filter_map(|log| part(log, now_ms, expiration)).collect();
+        logs.values().filter_map(|log| part(log, last, now_ms, expiration)).collect();
     if !parts.is_empty() {
         let round = {
             let _in = core.phases.enter(Phase::Flush);
-            flush::write(&core.attempt(mark), parts).await?
+            flush::write(&begun.attempt, parts).await?
         };
-        commit(core, &logs, &round).await?;
+        left_out.extend(commit(core, &logs, &round).await?);
     }
-    trim(core).await
+    trim(core).await?;
+    Ok(last)
 }
 
-fn part(log: &PartitionLog, now_ms: i64, expiration_ms: i64) -> Option<FlushPart> {
-    let plan = log.plan_flush(now_ms, expiration_ms)?;
+/// The last of the oldest slots that have at most `limit` bytes together, at least the first;
+/// `None` if that is all of them.
+fn cut(by_slot: &BTreeMap<SlotNumber, u64>, limit: u64) -> Option<SlotNumber> {
+    let (mut sum, mut last) = (0u64, None);
+    for (slot, bytes) in by_slot {
+        sum = sum.saturating_add(*bytes);
+        if sum > limit && last.is_some() {
+            return last;
+        }
+        last = Some(*slot);
+    }
+    None
+}
+
+fn part(
+    log: &PartitionLog,
+    last: Option<SlotNumber>,
+    now_ms: i64,
+    expiration_ms: i64,
+) -> Option<FlushPart> {
+    let plan = log.plan_flush(last, now_ms, expiration_ms)?;
     Some(FlushPart {
         partition: log.id,
         group: log.group,
@@ -103,12 +167,14 @@ fn part(log: &PartitionLog, now_ms: i64, expiration_ms: i64) -> Option<FlushPart
     })
 }
 
+/// Proposes what was written; the partitions of which it was refused.
 async fn commit(
     core: &Core,
     logs: &HashMap<TopicPartition, Arc<PartitionLog>>,
     round: &FlushedRound,
-) -> Result<(), RoundError> {
+) -> Result<Vec<TopicPartition>, RoundError> {
     let _in = core.phases.enter(Phase::Commit);
+    let mut refused = Vec::new();
     for parts in round.parts.chunks(COMMAND_RANGES) {
         let ranges = parts.iter().map(|part| FlushedRange {
             partition: part.partition,
@@ -129,11 +195,12 @@ async fn commit(
                 (Ok(()), None) => {}
                 (Err(refusal), _) => {
                     debug!(partition = %part.partition, %refusal, "a flushed range was refused");
+                    refused.push(part.partition);
                 }
             }
         }
     }
-    Ok(())
+    Ok(refused)
 }
 
 /// Raises the trim point past the slots of which nothing is needed any more. The end of what
@@ -151,4 +218,19 @@ async fn trim(core: &Core) -> Result<(), RoundError> {
     core.propose(Command::Trim(Trim { by: core.me, chain, slot })).await?;
     core.chain.trim(slot);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_ends_with_the_slot_that_still_fits() {
+        let by_slot = |bytes: &[u64]| (7..).map(SlotNumber).zip(bytes.iter().copied()).collect();
+        assert_eq!(cut(&by_slot(&[]), 0), None);
+        assert_eq!(cut(&by_slot(&[10, 10, 10]), 30), None, "all of it");
+        assert_eq!(cut(&by_slot(&[10, 10, 10]), 29), Some(SlotNumber(8)));
+        assert_eq!(cut(&by_slot(&[10, 10]), 1), Some(SlotNumber(7)), "one at least");
+        assert_eq!(cut(&by_slot(&[10]), 1), None, "and none behind it");
+    }
 }

@@ -69,16 +69,16 @@ enum More {
 
 /// Merges a group once, if it has enough to merge. That another merge was faster is no error.
 async fn merge(core: &Core, group: GroupId) -> Result<More, Error> {
-    let image = core.image();
-    let Some((plan, more)) = plan(core, &image, group).await? else { return Ok(More::No) };
+    let begun = core.begin_attempt();
+    let image = &begun.image;
+    let Some((plan, more)) = plan(core, image, group).await? else { return Ok(More::No) };
     let log_start = |at: &TopicPartition| {
         let partition = image.partition(*at)?;
         image.live_topic(at.topic).map(|_| partition.log_start)
     };
-    let attempt = core.attempt(image.applied_index());
     let merged = {
         let _in = core.phases.enter(Phase::Flush);
-        merge::write(&attempt, &core.catalog, &plan, &log_start).await?
+        merge::write(&begun.attempt, &core.catalog, &plan, &log_start).await?
     };
     let taken = plan.taken.iter().map(|(name, of)| (name.to_string(), of.clone())).collect();
     let command = Command::Merge(Merge {

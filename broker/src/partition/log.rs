@@ -1,7 +1,7 @@
 //! A partition's log as its owner holds it: sequences appends, knows the durable end, serves the
 //! tail from memory and says where the rest lies.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::Weak;
 
@@ -121,7 +121,7 @@ pub struct PartitionLog {
 pub struct FlushPlan {
     /// Where it begins: the flushed end.
     pub base_offset: i64,
-    /// Where it ends: the high watermark.
+    /// Where it ends: where a range of a slot does, at most the high watermark.
     pub next_offset: i64,
     /// The batches, if all are still in memory.
     pub cached: Option<Vec<Bytes>>,
@@ -359,14 +359,28 @@ impl PartitionLog {
         self.state.lock().unflushed.iter().map(|r| r.length).sum()
     }
 
-    /// What a flush would take now; `None` if nothing durable is un-flushed.
-    #[must_use]
-    pub fn plan_flush(&self, now_ms: i64, expiration_ms: i64) -> Option<FlushPlan> {
-        let state = self.state.lock();
-        let (base_offset, next_offset) = (state.flushed_end, state.high_watermark);
-        if base_offset >= next_offset {
-            return None;
+    /// Adds the durable bytes that were not flushed yet to those of their slots.
+    pub fn add_unflushed(&self, by_slot: &mut BTreeMap<SlotNumber, u64>) {
+        for range in &self.state.lock().unflushed {
+            if let Some(slot) = slot_of(range) {
+                *by_slot.entry(slot).or_default() += range.length;
+            }
         }
+    }
+
+    /// What a flush of the slots up to and with `last` would take now, of all slots for none;
+    /// `None` if nothing durable in them is un-flushed.
+    #[must_use]
+    pub fn plan_flush(
+        &self,
+        last: Option<SlotNumber>,
+        now_ms: i64,
+        expiration_ms: i64,
+    ) -> Option<FlushPlan> {
+        let state = self.state.lock();
+        let is_taken = |range: &&Range| last.is_none_or(|last| slot_of(range) <= Some(last));
+        let slots: Vec<Range> = state.unflushed.iter().take_while(is_taken).copied().collect();
+        let (base_offset, next_offset) = (state.flushed_end, slots.last()?.next_offset);
         let mut producers = state.flushed_producers.clone();
         for batch in state.unflushed_batches.iter().take_while(|b| b.last_offset < next_offset) {
             producers.append(*batch, None);
@@ -376,7 +390,7 @@ impl PartitionLog {
             base_offset,
             next_offset,
             cached: state.cache.read(base_offset, next_offset, usize::MAX, true),
-            slots: state.unflushed.iter().copied().collect(),
+            slots,
             producers,
         })
     }

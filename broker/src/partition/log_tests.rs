@@ -1,5 +1,6 @@
 //! A log over a real chain, whose slots go to a store in memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -89,18 +90,45 @@ async fn a_flush_takes_what_is_durable_with_the_producers_at_its_end() {
     let (_logs, log) = log_from(0);
     log.append(sequenced(7, 0, 0, 3), 1).await.unwrap();
     log.durable_to(3).await.unwrap();
-    let plan = log.plan_flush(1, i64::MAX).unwrap();
+    let plan = log.plan_flush(None, 1, i64::MAX).unwrap();
     assert_eq!((plan.base_offset, plan.next_offset), (0, 3));
     assert!(plan.cached.is_some() && !plan.slots.is_empty());
     let after_first = plan.producers;
     log.append(sequenced(7, 0, 3, 1), 1).await.unwrap();
     log.durable_to(4).await.unwrap();
     log.flushed(3);
-    let plan = log.plan_flush(1, i64::MAX).unwrap();
+    let plan = log.plan_flush(None, 1, i64::MAX).unwrap();
     assert_eq!((plan.base_offset, plan.next_offset), (3, 4));
     assert_ne!(plan.producers, after_first, "each checkpoint is of its own range's end");
     log.flushed(4);
-    assert!(log.plan_flush(1, i64::MAX).is_none() && log.oldest_unflushed_slot().is_none());
+    assert!(log.plan_flush(None, 1, i64::MAX).is_none() && log.oldest_unflushed_slot().is_none());
+}
+
+#[tokio::test]
+async fn a_flush_may_end_with_any_slot() {
+    let (_logs, log) = log_from(0);
+    let mut slots = Vec::new();
+    for first in [0, 3, 6] {
+        slots.push(log.append(sequenced(7, 0, first, 3), 1).await.unwrap().slot.unwrap());
+        log.durable_to(i64::from(first) + 3).await.unwrap();
+    }
+    let mut by_slot = BTreeMap::new();
+    log.add_unflushed(&mut by_slot);
+    assert!(by_slot.keys().copied().eq(slots.iter().copied()));
+    assert_eq!(by_slot.values().sum::<u64>(), log.unflushed_bytes());
+    let all = log.plan_flush(None, 1, i64::MAX).unwrap();
+    assert_eq!((all.next_offset, all.slots.len()), (9, 3));
+    for (slot, base) in slots.iter().zip([0, 3, 6]) {
+        let next = base + 3;
+        let plan = log.plan_flush(Some(*slot), 1, i64::MAX).unwrap();
+        assert_eq!((plan.base_offset, plan.next_offset, plan.slots.len()), (base, next, 1));
+        let cached: usize = plan.cached.unwrap().iter().map(bytes::Bytes::len).sum();
+        assert_eq!(cached as u64, plan.slots[0].length, "no batch behind its end");
+        let newest = plan.producers.newest().next().unwrap();
+        assert_eq!(newest.last_offset, next - 1, "the producers at its end");
+        log.flushed(next);
+        assert!(log.plan_flush(Some(*slot), 1, i64::MAX).is_none());
+    }
 }
 
 #[tokio::test]

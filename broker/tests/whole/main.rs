@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod attempts;
 mod history;
 mod internal_topics;
 mod leaders;
