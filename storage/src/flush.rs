@@ -72,6 +72,24 @@ pub struct FlushedRound {
     pub parts: Vec<FlushedPart>,
 }
 
+/// What became of a flush.
+#[derive(Debug)]
+pub struct Flushed {
+    /// What was written; none if all was left out.
+    pub round: Option<FlushedRound>,
+    /// The partitions of which nothing was.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A partition of which nothing was written, as a slot of it is damaged or gone.
+#[derive(Debug)]
+pub struct LeftOut {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// What is wrong.
+    pub why: WriteError,
+}
+
 /// Why nothing was flushed. What was written is left to the collector.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
@@ -94,11 +112,12 @@ pub enum FlushError {
 
 /// Writes the batches of `parts` into segments and one index object. A partition with at least
 /// [`odradek_common::limits::OWN_SEGMENT_BYTES`] gets segments of its own, the others share by
-/// partition group.
+/// partition group. A partition whose slots are damaged or gone is left out, so that it does not
+/// hold up the others.
 ///
 /// # Errors
-/// What went wrong first; the round is then void.
-pub async fn write(attempt: &Attempt, parts: Vec<FlushPart>) -> Result<FlushedRound, FlushError> {
+/// What else went wrong first; the round is then void.
+pub async fn write(attempt: &Attempt, parts: Vec<FlushPart>) -> Result<Flushed, FlushError> {
     let mut inputs = Vec::with_capacity(parts.len());
     let mut announced = Vec::with_capacity(parts.len());
     let mut known = HashSet::with_capacity(parts.len());
@@ -122,11 +141,18 @@ pub async fn write(attempt: &Attempt, parts: Vec<FlushPart>) -> Result<FlushedRo
         let source = part.source;
         inputs.push(Input { partition, group, leader_epoch, base_offset, next_offset, source });
     }
-    let written = segment::write(attempt, inputs).await?;
-    for (part, ranges) in announced.iter_mut().zip(written) {
-        part.ranges = ranges;
+    let (mut whole, mut left_out) = (Vec::with_capacity(announced.len()), Vec::new());
+    for (part, written) in announced.into_iter().zip(segment::write(attempt, inputs).await?) {
+        match written {
+            Ok(ranges) => whole.push(IndexPart { ranges, ..part }),
+            Err(why) => left_out.push(LeftOut { partition: part.partition, why }),
+        }
     }
-    write_index(attempt, announced).await
+    let round = match whole.is_empty() && !left_out.is_empty() {
+        true => None,
+        false => Some(write_index(attempt, whole).await?),
+    };
+    Ok(Flushed { round, left_out })
 }
 
 /// Writes one index object that names ranges where they lie, in slots: for a takeover or handover.

@@ -200,7 +200,7 @@ async fn out_of_slots(
     let whose: Vec<TopicPartition> = inputs.iter().map(|input| input.partition).collect();
     for (partition, ranges) in whose.into_iter().zip(segment::write(attempt, inputs).await?) {
         if let Some(entry) = partitions.get_mut(&partition) {
-            entry.ranges.extend(ranges);
+            entry.ranges.extend(ranges?);
             entry.ranges.sort_by_key(|range| range.base_offset);
         }
     }

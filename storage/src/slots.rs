@@ -1,8 +1,11 @@
 //! Reading ranges that lie in write-ahead slots, as the reader, the flush and the merge need it.
 
+use std::error::Error;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use odradek_common::batch::crc32c;
 use odradek_common::limits;
 
@@ -10,14 +13,17 @@ use crate::names::SlotRef;
 use crate::range::{Place, Range};
 
 /// Why a slot's bytes could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SlotError {
     /// There is no such slot, or no longer.
     #[error("the slot is not there")]
     Gone,
-    /// The write-ahead log could not read it.
+    /// It cannot be read where it lies; others may be.
     #[error("{0}")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Damaged(#[source] Arc<dyn Error + Send + Sync>),
+    /// The write-ahead log could not read at present, this slot or any other.
+    #[error("{0}")]
+    Failed(#[source] Arc<dyn Error + Send + Sync>),
 }
 
 /// Reads bytes of slots, whatever kind of write-ahead log they are in.
@@ -43,7 +49,7 @@ impl SlotReader for NoSlots {
 }
 
 /// Why a range in a slot could not be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SlotRangeError {
     /// Its slot could not be read.
     #[error("could not read {place}: {source}")]
@@ -75,30 +81,33 @@ struct Span {
     wanted: Vec<usize>,
 }
 
-/// The bytes of `ranges`, all of which lie in slots, in the same order. Each is checked against
-/// its CRC. Neighbours in a slot are read together, several slots at once; a result may pin up to
-/// [`limits::SLOT_SPAN_BYTES`] until all that were read with it are dropped.
+/// The bytes of `ranges`, all of which lie in slots, in the same order, each for itself: one that is
+/// damaged or gone says nothing of the others. Each is checked against its CRC. Neighbours in a slot
+/// are read together, several slots at once; a result may pin up to [`limits::SLOT_SPAN_BYTES`] until
+/// all that were read with it are dropped.
 ///
 /// # Errors
-/// The first range that could not be had.
+/// A range that is none of a slot, or nothing can be read at present.
 pub async fn read_ranges(
     slots: &dyn SlotReader,
     ranges: &[Range],
-) -> Result<Vec<Bytes>, SlotRangeError> {
-    let mut found: Vec<Bytes> = vec![Bytes::new(); ranges.len()];
+) -> Result<Vec<Result<Bytes, SlotRangeError>>, SlotRangeError> {
+    let mut found: Vec<Result<Bytes, SlotRangeError>> = vec![Ok(Bytes::new()); ranges.len()];
     let spans = stream::iter(spans(ranges)?);
     let mut read = spans
         .map(|span| async move {
             let place = Place::Slot(span.at);
             let bytes = slots.read(span.at, span.start, span.end - span.start).await;
-            bytes
-                .map(|bytes| (span, bytes))
-                .map_err(|source| SlotRangeError::Slot { place, source })
+            (span, bytes.map_err(|source| SlotRangeError::Slot { place, source }))
         })
         .buffer_unordered(limits::SLOT_READS);
-    while let Some((span, bytes)) = read.try_next().await? {
+    while let Some((span, bytes)) = read.next().await {
+        if let Err(error @ SlotRangeError::Slot { source: SlotError::Failed(_), .. }) = bytes {
+            return Err(error);
+        }
         for wanted in span.wanted {
-            found[wanted] = cut_out(&ranges[wanted], span.start, &bytes)?;
+            let bytes = bytes.as_ref().map_err(SlotRangeError::clone);
+            found[wanted] = bytes.and_then(|bytes| cut_out(&ranges[wanted], span.start, bytes));
         }
     }
     Ok(found)

@@ -13,7 +13,7 @@ use odradek_common::phases::Phase;
 use odradek_metadata::{Command, CommitFlush, FlushedRange, Outcome, ProposeError, Trim};
 use odradek_storage::flush::{self, FlushError, FlushPart, FlushSource, FlushedRound};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::core::Core;
 use crate::metric_names;
@@ -122,11 +122,17 @@ async fn round(
     let parts: Vec<FlushPart> =
         logs.values().filter_map(|log| part(log, last, now_ms, expiration)).collect();
     if !parts.is_empty() {
-        let round = {
+        let flushed = {
             let _in = core.phases.enter(Phase::Flush);
             flush::write(&begun.attempt, parts).await?
         };
-        left_out.extend(commit(core, &logs, &round).await?);
+        for out in flushed.left_out {
+            tell(&out, &logs);
+            left_out.insert(out.partition);
+        }
+        if let Some(round) = flushed.round {
+            left_out.extend(commit(core, &logs, &round).await?);
+        }
     }
     trim(core).await?;
     Ok(last)
@@ -165,6 +171,14 @@ fn part(
         },
         checkpoint: Bytes::from(checkpoint::encode(&plan.producers)),
     })
+}
+
+/// Tells of a partition whose slots cannot be read: the trim point stays below them until they can.
+fn tell(out: &flush::LeftOut, logs: &HashMap<TopicPartition, Arc<PartitionLog>>) {
+    metrics::counter!(metric_names::FLUSH_LEFT_OUT).increment(1);
+    let topic = logs.get(&out.partition).map_or("", |log| &*log.topic);
+    let (partition, error) = (out.partition.partition, &out.why);
+    error!(topic, partition, %error, "acknowledged records cannot be read and so not be flushed; it is tried again");
 }
 
 /// Proposes what was written; the partitions of which it was refused.

@@ -68,6 +68,8 @@ metrics! {
     Gauge UNFLUSHED_BYTES = "odradek_unflushed_bytes", "Bytes of batches not yet in segments.";
     Histogram FLUSH_SECONDS = "odradek_flush_seconds", "Seconds that a round of flushing took.";
     Counter FLUSH_FAILED = "odradek_flush_failed_total", "Rounds of flushing that failed.";
+    Counter FLUSH_LEFT_OUT = "odradek_flush_left_out_total",
+        "Partitions that a round of flushing left out because slots of theirs cannot be read.";
     Counter RETENTION_ADVANCED = "odradek_retention_advanced_total",
         "Times that retention moved the log start of a partition.";
     Gauge TOPICS = "odradek_topics", "Topics of the cluster.";

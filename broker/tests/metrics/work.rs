@@ -134,6 +134,21 @@ pub async fn faults(life: &Life, faults: &Faults) {
     counted(life, faults, names::WAL_RETRIES, &slots, Fault::Unavailable).await;
     counted(life, faults, names::STORE_RETRIES, &segments, Fault::Unavailable).await;
     counted(life, faults, FLUSH_FAILED, &segments, Fault::Denied).await;
+    // What gathers behind a slow flush and leaves the cache is read from its slots, which at first
+    // come back damaged, whoever reads them.
+    let mut wire = Wire::open(life.port).await.unwrap();
+    let held = Gate::new();
+    faults.next(segments.clone(), Fault::HeldBefore(held.clone()));
+    produce(&mut wire, "short", &[vec![7]]).await;
+    held.arrived(1).await;
+    produce(&mut wire, "short", &[vec![7]]).await;
+    for log in life.process.core.logs.all() {
+        log.evict_below(i64::MAX);
+    }
+    faults.times(20, On::key(Operation::Get, "/wal/"), Fault::Corrupted(7));
+    held.open();
+    settled(life).await;
+    faults.clear();
     // What the chain cannot delete the collector does; what the collector cannot, it tries again.
     let deletes = |key| On::key(Operation::Delete, key);
     counted(life, faults, names::COLLECTOR_SLOTS_DELETED, &deletes("/wal/"), Fault::Denied).await;

@@ -8,7 +8,11 @@ use crate::names::ObjectKind;
 use crate::testkit::{Harm, World, batches, end_of, part, partition};
 
 async fn flushed(world: &World, batches: &[Bytes]) -> FlushedRound {
-    flush::write(&world.attempt(1), vec![part(0, batches), part(1, batches)]).await.unwrap()
+    flush::write(&world.attempt(1), vec![part(0, batches), part(1, batches)])
+        .await
+        .unwrap()
+        .round
+        .unwrap()
 }
 
 /// A catalog that has read nothing.

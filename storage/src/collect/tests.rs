@@ -30,7 +30,7 @@ fn collector(world: &World, grace: Duration) -> Collector {
 
 async fn flush_at(world: &World, mark: u64, partitions: &[i32]) -> FlushedRound {
     let parts = partitions.iter().map(|number| part(*number, &batches(0, &[10, 20])));
-    flush::write(&world.attempt(mark), parts.collect()).await.unwrap()
+    flush::write(&world.attempt(mark), parts.collect()).await.unwrap().round.unwrap()
 }
 
 fn accepted(round: &FlushedRound) -> (ObjectName, Vec<TopicPartition>) {
@@ -75,7 +75,7 @@ async fn a_segment_of_what_was_refused_goes_and_of_what_was_accepted_stays() {
         ..part(number, &batches(0, &[10]))
     });
     // Two groups, so two segments.
-    let round = flush::write(&world.attempt(1), parts.to_vec()).await.unwrap();
+    let round = flush::write(&world.attempt(1), parts.to_vec()).await.unwrap().round.unwrap();
     let index_objects = vec![(round.index_object, vec![partition(1)])];
     let roots = Roots { horizon: 2, index_objects, ..Roots::default() };
     let collected = collector(&world, Duration::ZERO).collect(&roots).await.unwrap();

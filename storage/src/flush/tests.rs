@@ -3,9 +3,10 @@ use std::collections::HashSet;
 use odradek_common::limits;
 
 use super::*;
+use crate::names::SlotRef;
 use crate::range::Place;
 use crate::segment::BadBatches;
-use crate::slots::SlotRangeError;
+use crate::slots::{SlotError, SlotRangeError, SlotReader};
 use crate::testkit::{World, batch, batch_of, batches, end_of, part, partition, slot};
 
 const MIB: usize = 1 << 20;
@@ -39,7 +40,7 @@ async fn small_ones_share_by_group_and_large_ones_do_not() {
     let small = batches(0, &[100, 200]);
     let group = |number, group| FlushPart { group: GroupId(group), ..part(number, &small) };
     let parts = vec![group(3, 1), part(2, &large), group(1, 2), group(0, 1)];
-    let round = write(&world.attempt(6), parts).await.unwrap();
+    let round = write(&world.attempt(6), parts).await.unwrap().round.unwrap();
     assert_eq!((round.mark, round.index_object.mark), (6, 6));
     let claimed: Vec<(i32, i64, i64)> = round
         .parts
@@ -74,7 +75,7 @@ async fn segments_are_bounded_wherever_the_buffers_end() {
     let buffers: Vec<Bytes> = (0..whole.len()).step_by(31 * MIB + 7).map(cut).collect();
     let source = FlushSource::Batches(buffers);
     let parts = vec![FlushPart { source, ..part(0, &all) }];
-    let round = write(&world.attempt(1), parts).await.unwrap();
+    let round = write(&world.attempt(1), parts).await.unwrap().round.unwrap();
     let index = index(&world, &round).await;
     let lengths: Vec<u64> = index.parts[0].ranges.iter().map(|range| range.length).collect();
     assert_eq!(lengths.len(), 3, "{lengths:?}");
@@ -98,23 +99,100 @@ async fn what_the_cache_let_go_comes_from_slots() {
             FlushPart { source: of_b.clone(), ..part(1, &b) },
         ]
     };
-    let round = write(&world.attempt(1), parts()).await.unwrap();
+    let round = write(&world.attempt(1), parts()).await.unwrap().round.unwrap();
     assert_eq!(read_all(&world, &round, 0, end_of(&a)).await, a.concat());
     assert_eq!(read_all(&world, &round, 1, end_of(&b)).await, b.concat());
     let merged = index(&world, &round).await;
     assert_eq!(merged.parts[0].ranges.len(), 1, "two slots become one range");
+}
 
+#[tokio::test]
+async fn a_slot_that_cannot_be_read_holds_up_its_partitions_only() {
+    let world = World::new();
+    // Of three partitions the first lies in both slots, the others in one each.
+    let (a, b, c) = (batches(0, &[100, 30]), batches(0, &[70]), batches(0, &[9, 60]));
+    let one = world.slots.put(slot(1), &[a[..1].to_vec(), b.clone()]);
+    let two = world.slots.put(slot(2), &[a[1..].to_vec(), c.clone()]);
+    let slots = |ranges: &[Range]| FlushSource::Slots(ranges.to_vec());
+    let parts = || {
+        vec![
+            FlushPart { source: slots(&[one[0], two[0]]), ..part(0, &a) },
+            FlushPart { source: slots(&one[1..]), ..part(1, &b) },
+            FlushPart { source: slots(&two[1..]), ..part(2, &c) },
+            part(3, &c),
+        ]
+    };
+    let left_out = |flushed: &Flushed| -> Vec<i32> {
+        flushed.left_out.iter().map(|out| out.partition.partition).collect()
+    };
+    let whole = write(&world.attempt(1), parts()).await.unwrap();
+    assert_eq!((left_out(&whole), whole.round.unwrap().parts.len()), (vec![], 4));
+
+    // A byte of what the first has in it: what the third has beside it is sound.
     world.slots.damage(slot(2), 20);
-    let damaged = write(&world.attempt(1), parts()).await;
-    let Err(FlushError::Segments(WriteError::Slot(SlotRangeError::Damaged { .. }))) = damaged
-    else {
-        panic!("{damaged:?}")
-    };
+    let damaged = write(&world.attempt(1), parts()).await.unwrap();
+    assert_eq!(left_out(&damaged), [0]);
+    let why = &damaged.left_out[0].why;
+    assert!(matches!(why, WriteError::Slot(SlotRangeError::Damaged { .. })), "{why}");
+    let round = damaged.round.unwrap();
+    assert_eq!(read_all(&world, &round, 1, end_of(&b)).await, b.concat());
+    assert_eq!(read_all(&world, &round, 2, end_of(&c)).await, c.concat());
+    assert_eq!(read_all(&world, &round, 3, end_of(&c)).await, c.concat());
+    assert!(index(&world, &round).await.part(&partition(0)).is_none());
+
     world.slots.remove(slot(2));
-    let gone = write(&world.attempt(1), parts()).await;
-    let Err(FlushError::Segments(WriteError::Slot(SlotRangeError::Slot { .. }))) = gone else {
-        panic!("{gone:?}")
-    };
+    let gone = write(&world.attempt(1), parts()).await.unwrap();
+    assert_eq!((left_out(&gone), gone.round.unwrap().parts.len()), (vec![0, 2], 2));
+
+    world.slots.remove(slot(1));
+    let before = world.store.names().await.len();
+    let nothing = write(&world.attempt(1), parts()[..3].to_vec()).await.unwrap();
+    assert_eq!((left_out(&nothing), nothing.round), (vec![0, 1, 2], None));
+    assert_eq!(world.store.names().await.len(), before, "no object without anything in it");
+}
+
+#[tokio::test]
+async fn a_batch_in_a_slot_that_is_not_as_its_range_says_holds_up_its_partition_only() {
+    let world = World::new();
+    let all = batches(0, &[10, 20]);
+    let mut ranges = world.slots.put(slot(1), std::slice::from_ref(&all));
+    ranges[0].next_offset += 1;
+    let next_offset = ranges[0].next_offset;
+    let wrong = FlushPart { source: FlushSource::Slots(ranges), next_offset, ..part(0, &all) };
+    let flushed = write(&world.attempt(1), vec![wrong, part(1, &all)]).await.unwrap();
+    assert!(matches!(
+        flushed.left_out[..],
+        [LeftOut { why: WriteError::Batches { source: BadBatches::Missing { .. }, .. }, .. }]
+    ));
+    assert_eq!(flushed.round.unwrap().parts.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_left_out_while_slots_cannot_be_read_at_all() {
+    /// A log in a store that does not answer.
+    #[derive(Debug)]
+    struct Away;
+
+    #[async_trait::async_trait]
+    impl SlotReader for Away {
+        async fn read(&self, _: SlotRef, _: u64, _: u64) -> Result<Bytes, SlotError> {
+            Err(SlotError::Failed(std::sync::Arc::new(std::io::Error::other("away"))))
+        }
+    }
+
+    let world = World::new();
+    let all = batches(0, &[10, 20]);
+    let source = FlushSource::Slots(world.slots.put(slot(1), std::slice::from_ref(&all)));
+    let parts = vec![FlushPart { source, ..part(0, &all) }, part(1, &all)];
+    let away = world.attempt_with(1, std::sync::Arc::new(Away));
+    let void = write(&away, parts).await;
+    assert!(matches!(
+        void,
+        Err(FlushError::Segments(WriteError::Slot(SlotRangeError::Slot {
+            source: SlotError::Failed(_),
+            ..
+        })))
+    ));
 }
 
 #[tokio::test]

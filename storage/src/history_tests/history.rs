@@ -193,7 +193,7 @@ impl History {
             });
         }
         if !parts.is_empty() {
-            self.rounds.push(flush::write(&self.attempt(), parts).await.unwrap());
+            self.rounds.push(flush::write(&self.attempt(), parts).await.unwrap().round.unwrap());
         }
     }
 

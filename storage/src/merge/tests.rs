@@ -31,7 +31,7 @@ async fn merge(world: &World, plan: &MergePlan, starts: &Starts) -> Result<Merge
 
 async fn flush(world: &World, parts: &[(i32, &[Bytes])]) -> FlushedRound {
     let parts = parts.iter().map(|(number, batches)| part(*number, batches));
-    flush::write(&world.attempt(1), parts.collect()).await.unwrap()
+    flush::write(&world.attempt(1), parts.collect()).await.unwrap().round.unwrap()
 }
 
 async fn read(world: &World, manifest: &Merged, number: i32, start: i64, end: i64) -> Vec<u8> {

@@ -223,9 +223,9 @@ impl Blocks {
         let read = read_ranges(&*self.0.slots, &[range]).await;
         drop(permit);
         match read.map(|mut ranges| ranges.pop()) {
-            Ok(Some(bytes)) => unread.found(key.number, owned(bytes)),
+            Ok(Some(Ok(bytes))) => unread.found(key.number, owned(bytes)),
             Ok(None) => {}
-            Err(error) => unread.failed(&of_slot(error)),
+            Ok(Some(Err(error))) | Err(error) => unread.failed(&of_slot(error)),
         }
     }
 

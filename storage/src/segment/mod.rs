@@ -22,7 +22,7 @@ pub use footer::{FooterRange, SEGMENT_KIND, SegmentFooter};
 pub use plan::{Input, Source};
 pub use sparse::{ENTRY_BYTES, Stretch, Stretches};
 pub(crate) use sparse::{crc_of, new_digest};
-pub use write::{WriteError, write};
+pub use write::{WriteError, Written, write};
 
 #[cfg(test)]
 mod tests;

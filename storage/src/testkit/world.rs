@@ -14,6 +14,7 @@ use crate::catalog::Catalog;
 use crate::flush::{FlushPart, FlushSource};
 use crate::names::{Names, ObjectName};
 use crate::reader::LogReader;
+use crate::slots::SlotReader;
 
 /// A store, slots, and what works on them.
 pub(crate) struct World {
@@ -41,9 +42,13 @@ impl World {
 
     /// An attempt that begins at `mark`.
     pub fn attempt(&self, mark: u64) -> Attempt {
+        self.attempt_with(mark, self.slots.clone())
+    }
+
+    /// The same with other slots.
+    pub fn attempt_with(&self, mark: u64, slots: Arc<dyn SlotReader>) -> Attempt {
         let store = Arc::new(self.store.clone());
-        let (random, slots) = (self.random.clone(), self.slots.clone());
-        Attempt::new(store, self.names.clone(), random, slots, mark)
+        Attempt::new(store, self.names.clone(), self.random.clone(), slots, mark)
     }
 
     /// The path of an object, as text.

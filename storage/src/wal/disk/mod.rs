@@ -113,7 +113,10 @@ impl SlotReader for DiskWal {
         let length = length.min(location.length.saturating_sub(position));
         let start = location.position.saturating_add(position);
         let bytes = blocking(move || scan::read(&file, start, length)).await;
-        let bytes = bytes.map_err(|error| SlotError::Failed(error.into()))?;
+        let bytes = bytes.map_err(|error| match error {
+            DiskError::Stopped => SlotError::Failed(Arc::new(error)),
+            error => SlotError::Damaged(Arc::new(error)),
+        })?;
         // If the file was given back meanwhile, other bytes may have been in it.
         if find().is_some_and(|(_, now)| now == location) {
             Ok(bytes)

@@ -124,7 +124,7 @@ impl SlotReader for ObjectWal {
         match self.fetch(at, GetRange::Bounded(range)).await {
             Ok(Some((bytes, _))) => Ok(bytes),
             Ok(None) => Err(SlotError::Gone),
-            Err(error) => Err(SlotError::Failed(error.into())),
+            Err(error) => Err(SlotError::Failed(Arc::new(error))),
         }
     }
 }
