@@ -33,6 +33,8 @@ final class Member extends Thread implements ConsumerRebalanceListener {
     private final Shared shared;
     private final KafkaConsumer<byte[], byte[]> consumer;
     private final Map<TopicPartition, Long> position = new HashMap<>();
+    /** Of what it holds: where it is ahead of its commits. One that a rebalance overtakes is made again. */
+    private final Set<TopicPartition> uncommitted = new HashSet<>();
     private volatile boolean stopped = false;
 
     Member(Run run, Shared shared, String group, Map<String, String> more) {
@@ -50,13 +52,12 @@ final class Member extends Thread implements ConsumerRebalanceListener {
     public void run() {
         try (consumer) {
             consumer.subscribe(Set.of(run.topic), this);
-            while (!stopped) {
-                Set<TopicPartition> touched = new HashSet<>();
+            while (!stopped || !uncommitted.isEmpty()) {
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
                     take(record);
-                    touched.add(new TopicPartition(record.topic(), record.partition()));
+                    uncommitted.add(new TopicPartition(record.topic(), record.partition()));
                 }
-                commit(touched);
+                commit(uncommitted);
             }
         } catch (Throwable error) {
             shared.problems.add(error.toString());
@@ -90,6 +91,7 @@ final class Member extends Thread implements ConsumerRebalanceListener {
         try {
             consumer.commitSync(offsets);
             offsets.forEach((part, offset) -> shared.committed.put(part.partition(), offset.offset()));
+            uncommitted.removeAll(offsets.keySet());
         } catch (RebalanceInProgressException | CommitFailedException overtaken) {
             // A rebalance overtook the commit: it did not happen, so what it named may be delivered again.
         }
@@ -117,6 +119,7 @@ final class Member extends Thread implements ConsumerRebalanceListener {
 
     private void forget(Collection<TopicPartition> parts) {
         parts.forEach(position::remove);
+        uncommitted.removeAll(parts);
         Set<TopicPartition> now = new HashSet<>(held);
         now.removeAll(parts);
         held = Set.copyOf(now);
