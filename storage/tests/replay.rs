@@ -22,9 +22,15 @@ fn replay(directories: &[&str], body: fn(&[u8]) -> usize) -> (usize, usize) {
     (seeds, sound)
 }
 
+/// Bytes at both ends of a seed that are each damaged. Heads and footers are there; between them, in
+/// a segment, are records, of which one in [`STEP`] bytes is enough.
+const ENDS: usize = 512;
+const STEP: usize = 997;
+
 /// The seed cut short, and with each byte in turn made to lie.
 fn damaged(seed: &[u8], body: fn(&[u8]) -> usize) {
-    for at in 0..seed.len() {
+    let is_tried = |at: &usize| *at < ENDS || seed.len() - *at <= ENDS || at.is_multiple_of(STEP);
+    for at in (0..seed.len()).filter(is_tried) {
         body(&seed[..at]);
         for lie in [0, 1, 0x7f, 0x80, 0xff] {
             let mut bytes = seed.to_vec();
