@@ -23,7 +23,7 @@ const LONG: u64 = 1 << 30;
 /// Slots and seals, from both ends. How much of it was sound.
 pub fn slot(data: &[u8]) -> usize {
     let cluster: ClusterId = "cluster".parse().expect("a cluster id");
-    let chain = ChainRef { broker: BrokerId(1), epoch: BrokerEpoch(2), chain: ChainId(0) };
+    let chain = ChainRef { broker: BrokerId(1), epoch: BrokerEpoch(1), chain: ChainId(0) };
     let at = SlotRef { chain, slot: SlotNumber(7) };
     let mut sound = 0;
     let mut read = |bytes: &Bytes| {
