@@ -13,6 +13,8 @@ use super::server::ServerKind;
 pub enum PhaseKind {
     /// Kafka's ProducerPerformance, as fast as it goes.
     Producer,
+    /// Kafka's ProducerPerformance at fixed rates.
+    Rates,
     /// Kafka's ConsumerPerformance over what the producer phase left.
     Consumer,
     /// Kafka's EndToEndLatency, one record at a time.
@@ -51,6 +53,12 @@ pub struct Options {
     /// Records of the latency phase.
     #[arg(long, default_value_t = 10_000)]
     pub latency_records: u64,
+    /// The rates of the phase of fixed rates, in MB (10^6 bytes) a second.
+    #[arg(long, value_delimiter = ',', default_value = "1,10,20")]
+    pub rates: Vec<u32>,
+    /// Seconds at each rate.
+    #[arg(long, default_value_t = 20)]
+    pub rate_s: u32,
     /// Seconds that one phase may take before it counts as failed.
     #[arg(long, default_value_t = 300)]
     pub phase_limit_s: u64,

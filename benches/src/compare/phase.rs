@@ -16,6 +16,8 @@ const TOPIC_LIMIT: Duration = Duration::from_secs(90);
 const LOAD: &str = "load";
 /// That of the records before the phases.
 const WARMUP: &str = "warmup";
+/// That of the phase of fixed rates.
+const STEADY: &str = "steady";
 /// That of the latency phase.
 const SINGLE: &str = "single";
 
@@ -41,17 +43,18 @@ impl Phases<'_> {
         let phases = self.options.phases();
         if self.options.warmup_records > 0 {
             self.topic(WARMUP, self.options.partitions).await?;
-            self.produce(WARMUP, self.options.warmup_records).await.context("warm-up")?;
+            self.produce(WARMUP, self.options.warmup_records, None).await.context("warm-up")?;
         }
         if phases.contains(&PhaseKind::Producer) || phases.contains(&PhaseKind::Consumer) {
             self.topic(LOAD, self.options.partitions).await?;
         }
         if phases.contains(&PhaseKind::Consumer) && !phases.contains(&PhaseKind::Producer) {
-            self.produce(LOAD, self.options.records).await?;
+            self.produce(LOAD, self.options.records, None).await?;
         }
         for phase in phases {
             match phase {
                 PhaseKind::Producer => self.producer().await.context("producer")?,
+                PhaseKind::Rates => self.rates().await.context("fixed rates")?,
                 PhaseKind::Consumer => self.consumer().await.context("consumer")?,
                 PhaseKind::Latency => self.latency().await.context("latency")?,
             }
@@ -60,9 +63,30 @@ impl Phases<'_> {
     }
 
     async fn producer(&mut self) -> Result<()> {
-        let (phase, records) = ("producer", self.options.records);
+        self.measured("producer", LOAD, self.options.records, None).await
+    }
+
+    async fn rates(&mut self) -> Result<()> {
+        self.topic(STEADY, self.options.partitions).await?;
+        for rate in self.options.rates.clone() {
+            let per_s = u64::from(rate) * 1_000_000 / u64::from(self.options.record_size.max(1));
+            let records = per_s * u64::from(self.options.rate_s);
+            let phase = format!("producer at {rate} MB/s");
+            self.measured(&phase, STEADY, records, Some(per_s)).await?;
+        }
+        Ok(())
+    }
+
+    /// Produces records, at a rate if one is given, and adds what that took.
+    async fn measured(
+        &mut self,
+        phase: &str,
+        topic: &str,
+        records: u64,
+        per_s: Option<u64>,
+    ) -> Result<()> {
         let before = Spent::begin(self.server).await?;
-        let text = self.produce(LOAD, records).await?;
+        let text = self.produce(topic, records, per_s).await?;
         let spent = before.end(self.server).await?;
         let summary = parse::producer(&text)?;
         ensure!(summary.records == records, "{} of {records} records were sent", summary.records);
@@ -119,12 +143,13 @@ impl Phases<'_> {
         Ok(())
     }
 
-    async fn produce(&self, topic: &str, records: u64) -> Result<String> {
+    async fn produce(&self, topic: &str, records: u64, per_s: Option<u64>) -> Result<String> {
+        let throughput = per_s.map_or_else(|| "-1".to_owned(), |per_s| per_s.to_string());
         let mut command = java(LOAD_HEAP, &[], "org.apache.kafka.tools.ProducerPerformance")?;
         command
             .args(["--topic", topic, "--num-records", &records.to_string()])
             .args(["--record-size", &self.options.record_size.to_string()])
-            .args(["--throughput", "-1", "--producer-props"])
+            .args(["--throughput", &throughput, "--producer-props"])
             .arg(format!("bootstrap.servers={}", self.server.bootstrap()))
             .args(["acks=all", "enable.idempotence=true", "batch.size=131072", "linger.ms=5"]);
         output("ProducerPerformance", command, self.options.phase_limit()).await
