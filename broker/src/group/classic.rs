@@ -4,14 +4,15 @@
 //! members that come back), `rebalance` (preparing and completing), `sync` (SyncGroup), `session`
 //! (heartbeats, time-outs, leaving), `parked` (requests that wait, and their answers).
 
+mod members;
+#[cfg(test)]
+mod soundness;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use kafka_protocol::ResponseError;
-
 use super::context::{Context, delay_ms};
 use super::member::{Member, Protocol};
-use super::parked::dismiss;
 use super::records::{GroupRecord, TooLong};
 use super::state::GroupState;
 use super::subscription;
@@ -243,104 +244,6 @@ impl Group {
         }
     }
 
-    /// Adds a member; the first one leads.
-    pub(super) fn add(&mut self, member: Member, cx: &Context) {
-        debug_assert!(!self.members.contains_key(&member.id), "members have ids of their own");
-        if let Some(instance_id) = &member.instance_id {
-            self.statics.insert(Arc::clone(instance_id), Arc::clone(&member.id));
-        }
-        if self.pending.remove(&member.id) {
-            cx.gauges.released(PENDING_BYTES);
-        }
-        cx.gauges.occupied(member.memory_bytes());
-        self.leader.get_or_insert_with(|| Arc::clone(&member.id));
-        self.count_support(&member.protocols, true);
-        self.awaiting_join += usize::from(member.join.is_some());
-        self.members.insert(Arc::clone(&member.id), member);
-        cx.gauges.member_entered();
-    }
-
-    /// Takes a member out without a word to it; another one leads if it did.
-    fn take(&mut self, id: &str, cx: &Context) -> Option<Member> {
-        let member = self.members.remove(id)?;
-        self.count_support(&member.protocols, false);
-        self.awaiting_join -= usize::from(member.join.is_some());
-        if let Some(instance_id) = &member.instance_id {
-            self.statics.remove(instance_id);
-        }
-        self.pending_sync.remove(id);
-        if self.is_leader(id) {
-            self.leader = self.members.keys().next().cloned();
-        }
-        cx.gauges.member_left();
-        cx.gauges.released(member.memory_bytes());
-        Some(member)
-    }
-
-    /// Removes a member. What it waits for is answered UNKNOWN_MEMBER_ID, so that it joins anew if
-    /// it is still there.
-    pub(super) fn remove(&mut self, id: &Arc<str>, cx: &mut Context) {
-        cx.cancel_session(&self.id, id);
-        if let Some(member) = self.take(id, cx) {
-            dismiss(&member, "", ResponseError::UnknownMemberId, cx);
-        }
-    }
-
-    /// Removes an id that was given out and not used.
-    pub(super) fn remove_pending(&mut self, id: &Arc<str>, cx: &mut Context) {
-        cx.cancel_session(&self.id, id);
-        if self.pending.remove(id) {
-            cx.gauges.released(PENDING_BYTES);
-        }
-    }
-
-    /// Remembers an id that is given out.
-    pub(super) fn add_pending(&mut self, id: Arc<str>, cx: &Context) {
-        if self.pending.insert(id) {
-            cx.gauges.occupied(PENDING_BYTES);
-        }
-    }
-
-    /// Gives the place of a static member to its next incarnation, under a new id: with its
-    /// assignment, its lead and its session. The old incarnation is fenced.
-    pub(super) fn replace_static(&mut self, old: &Arc<str>, new: &Arc<str>, cx: &mut Context) {
-        let leads = self.is_leader(old);
-        cx.cancel_session(&self.id, old);
-        let Some(mut member) = self.take(old, cx) else { return };
-        dismiss(&member, old, ResponseError::FencedInstanceId, cx);
-        (member.join, member.sync, member.is_new) = (None, None, false);
-        member.id = Arc::clone(new);
-        self.add(member, cx);
-        if leads {
-            self.leader = Some(Arc::clone(new));
-        }
-    }
-
-    /// Makes a member that waits to be answered lead, if the leader does not. Says whether any
-    /// member waits.
-    pub(super) fn elect_joined_leader(&mut self) -> bool {
-        let waits = |member: &Member| member.join.is_some();
-        let Some(leader) = &self.leader else { return false };
-        if self.members.get(leader).is_some_and(waits) {
-            return true;
-        }
-        let Some(joined) = self.members.values().find(|m| waits(m)) else { return false };
-        tracing::info!(group = %self.id, old = %leader, new = %joined.id, "the leader did not join again");
-        self.leader = Some(Arc::clone(&joined.id));
-        true
-    }
-
-    /// Takes over what a member's JoinGroup says.
-    pub(super) fn update(&mut self, id: &str, update: impl FnOnce(&mut Member), cx: &Context) {
-        let Some(mut member) = self.members.remove(id) else { return };
-        self.count_support(&member.protocols, false);
-        cx.gauges.released(member.memory_bytes());
-        update(&mut member);
-        cx.gauges.occupied(member.memory_bytes());
-        self.count_support(&member.protocols, true);
-        self.members.insert(Arc::clone(&member.id), member);
-    }
-
     /// The next generation: of the members there are, or empty.
     pub(super) fn begin_generation(&mut self, cx: &Context) {
         // After 2^31 generations it begins anew, rather than with a negative number, which would
@@ -356,74 +259,9 @@ impl Group {
         self.enter(next, cx);
     }
 
-    /// Checks that a request comes from a member, and from the living incarnation of a static one.
-    pub(super) fn check_member(
-        &self,
-        member: &str,
-        instance_id: Option<&str>,
-    ) -> Result<(), ResponseError> {
-        if let Some(instance_id) = instance_id {
-            match self.statics.get(instance_id) {
-                None => return Err(ResponseError::UnknownMemberId),
-                Some(living) if **living != *member => {
-                    tracing::info!(group = %self.id, instance_id, member, %living, "a former incarnation of a static member is fenced");
-                    return Err(ResponseError::FencedInstanceId);
-                }
-                Some(_) => {}
-            }
-        }
-        match self.members.contains_key(member) {
-            true => Ok(()),
-            false => Err(ResponseError::UnknownMemberId),
-        }
-    }
-
     /// The group is deleted.
     pub(super) fn forget(&self, cx: &Context) {
         cx.gauges.group_left(self.state);
         cx.gauges.released(GROUP_BYTES);
-    }
-}
-
-#[cfg(test)]
-impl Group {
-    /// What the gauges count for it.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let members: usize = self.members.values().map(Member::memory_bytes).sum();
-        GROUP_BYTES + PENDING_BYTES * self.pending.len() + members
-    }
-
-    /// What holds of a group's members at any time.
-    pub(super) fn check(&self) {
-        let awaiting = self.members.values().filter(|m| m.join.is_some()).count();
-        assert_eq!(self.awaiting_join, awaiting);
-        let mut support = HashMap::new();
-        for name in self.members.values().flat_map(|m| &m.protocols).map(|p| &p.name) {
-            *support.entry(Arc::clone(name)).or_default() += 1;
-        }
-        assert_eq!(self.support, support);
-        assert!(self.members.is_empty() || self.elect_protocol().is_some());
-        assert_eq!(self.leader.is_some(), !self.members.is_empty());
-        assert!(self.leader.iter().all(|id| self.members.contains_key(id)));
-        let statics = self.members.values().filter_map(|m| {
-            m.instance_id.as_ref().map(|instance| (Arc::clone(instance), Arc::clone(&m.id)))
-        });
-        assert_eq!(self.statics, statics.collect());
-        assert!(self.pending.iter().all(|id| !self.members.contains_key(id)));
-        assert!(self.pending_sync.iter().all(|id| self.members.contains_key(id)));
-        match self.state {
-            GroupState::Empty => assert!(self.members.is_empty()),
-            GroupState::Preparing => assert!(self.pending_sync.is_empty()),
-            GroupState::Completing => {
-                assert!(self.pending_sync.contains(self.leader.as_ref().unwrap()));
-                assert_eq!(self.awaiting_join, 0);
-            }
-            GroupState::Stable => {
-                assert!(!self.members.is_empty());
-                assert_eq!(self.awaiting_join, 0);
-                assert!(self.members.values().all(|m| m.sync.is_none()));
-            }
-        }
-        assert_eq!(self.initial.is_some(), self.is_initial());
     }
 }

@@ -1,35 +1,32 @@
-//! CreateTopics (API 19), DeleteTopics (API 20) and CreatePartitions (API 37).
+//! CreateTopics (API 19); DeleteTopics and CreatePartitions are in the files below.
+
+mod delete;
+mod grow;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
-use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::{
     CreatableTopicConfigs, CreatableTopicResult,
 };
-use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
-use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
-use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
-};
+use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
 use odradek_common::ids::{BrokerId, TopicId};
 use odradek_common::limits::TOPIC_PARTITIONS;
-use odradek_metadata::{Command, CreatePartitions, CreateTopic, Image};
+use odradek_metadata::{Command, CreateTopic, Image};
 use tokio::time::Instant;
 
 use super::text;
 use crate::core::Core;
 use crate::topic_settings;
-use crate::topics::{Failure, LiveTopics, OFFSETS_TOPIC, is_internal};
+use crate::topics::{Failure, OFFSETS_TOPIC};
+
+pub(super) use delete::delete_topics;
+pub(super) use grow::create_partitions;
 
 /// From this version on an answer to CreateTopics tells what was made.
 const TELLS_SINCE: i16 = 5;
-/// From this version on DeleteTopics knows TOPIC_DELETION_DISABLED.
-const DELETION_DISABLED_SINCE: i16 = 3;
 /// The longest name, as Kafka has it.
 const NAME_LENGTH_MAX: usize = 249;
 
@@ -258,155 +255,6 @@ fn offsets_topic(core: &Core) -> CreatableTopic {
             config("compression.type", "producer"),
             config("segment.bytes", "104857600"),
         ])
-}
-
-/// Serves DeleteTopics: answered when the names may be used again, or the time is over.
-pub(super) async fn delete_topics(
-    core: &Core,
-    version: i16,
-    request: DeleteTopicsRequest,
-) -> DeleteTopicsResponse {
-    let deadline = deadline(request.timeout_ms);
-    let by_name = |name: TopicName| DeleteTopicState::default().with_name(Some(name));
-    let asked = request.topics.into_iter().chain(request.topic_names.into_iter().map(by_name));
-    let mut responses = Vec::new();
-    for topic in asked {
-        let found = find(core, version, &topic);
-        let name = match &found {
-            Ok((_, name)) => Some(TopicName(text(name.clone()))),
-            Err(_) => topic.name,
-        };
-        let id = found.as_ref().map_or(topic.topic_id, |(id, _)| id.0);
-        let deleted = match found {
-            Ok((id, _)) => delete(core, id, deadline).await,
-            Err(failure) => Err(failure),
-        };
-        let response = DeletableTopicResult::default().with_name(name).with_topic_id(id);
-        responses.push(match deleted {
-            Ok(()) => response,
-            Err(failure) => response
-                .with_error_code(failure.code.code())
-                .with_error_message(Some(text(failure.message))),
-        });
-    }
-    DeleteTopicsResponse::default().with_responses(responses)
-}
-
-fn find(core: &Core, version: i16, topic: &DeleteTopicState) -> Result<(TopicId, String), Failure> {
-    if !core.settings().topics.delete_enable {
-        let code = if version >= DELETION_DISABLED_SINCE {
-            ResponseError::TopicDeletionDisabled
-        } else {
-            ResponseError::InvalidRequest
-        };
-        return Err(Failure::new(code, "delete.topic.enable is false"));
-    }
-    let image = core.image();
-    let found = match &topic.name {
-        Some(name) => image.live_topic_named(name).ok_or(ResponseError::UnknownTopicOrPartition),
-        None => image.live_topic(TopicId(topic.topic_id)).ok_or(ResponseError::UnknownTopicId),
-    };
-    match found {
-        Ok(topic) => Ok((topic.id, topic.name.to_string())),
-        Err(code) => Err(Failure::new(code, code.to_string())),
-    }
-}
-
-async fn delete(core: &Core, id: TopicId, deadline: Instant) -> Result<(), Failure> {
-    core.propose(Command::DeleteTopic(id)).await?;
-    let mut images = core.metadata.subscribe();
-    let gone = images.wait_for(|image| image.topic(id).is_none());
-    match tokio::time::timeout_at(deadline, gone).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(Failure::new(ResponseError::NotController, "shutting down")),
-        Err(_) => {
-            let message = "the topic is being deleted; its name is not free yet";
-            Err(Failure::new(ResponseError::RequestTimedOut, message))
-        }
-    }
-}
-
-/// Serves CreatePartitions.
-pub(super) async fn create_partitions(
-    core: &Core,
-    request: CreatePartitionsRequest,
-) -> CreatePartitionsResponse {
-    let deadline = deadline(request.timeout_ms);
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for topic in &request.topics {
-        *counts.entry(topic.name.to_string()).or_default() += 1;
-    }
-    let mut results = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
-        let grown = if counts.get(topic.name.as_str()) == Some(&1) {
-            grow(core, &topic, request.validate_only, deadline).await
-        } else {
-            Err(Failure::new(ResponseError::InvalidRequest, "Duplicate topic in request."))
-        };
-        let result = CreatePartitionsTopicResult::default().with_name(topic.name);
-        results.push(match grown {
-            Ok(()) => result,
-            Err(error) => result
-                .with_error_code(error.code.code())
-                .with_error_message(Some(text(error.message))),
-        });
-    }
-    CreatePartitionsResponse::default().with_results(results)
-}
-
-async fn grow(
-    core: &Core,
-    asked: &CreatePartitionsTopic,
-    validate_only: bool,
-    deadline: Instant,
-) -> Result<(), Failure> {
-    let image = core.image();
-    let topic = image.live_topic_named(&asked.name).ok_or_else(|| {
-        let code = ResponseError::UnknownTopicOrPartition;
-        Failure::new(code, code.to_string())
-    })?;
-    if is_internal(&topic.name) {
-        // Who coordinates a group follows from the number of partitions.
-        let message = format!("the number of partitions of '{}' is fixed", topic.name);
-        return Err(Failure::new(ResponseError::InvalidTopicException, message));
-    }
-    let now = topic.partition_count;
-    if asked.count <= now {
-        let message = format!(
-            "Topic currently has {now} partitions, which is {} the requested {}.",
-            if asked.count == now { "equal to" } else { "higher than" },
-            asked.count
-        );
-        return Err(Failure::new(ResponseError::InvalidPartitions, message));
-    }
-    let more = asked.count - now;
-    if usize::try_from(more).is_ok_and(|more| more > TOPIC_PARTITIONS) {
-        let message = "Unable to perform excessively large batch operation.";
-        return Err(Failure::new(ResponseError::PolicyViolation, message));
-    }
-    let partitions = match &asked.assignments {
-        Some(assignments) => {
-            if i32::try_from(assignments.len()) != Ok(more) {
-                let message =
-                    format!("{more} partitions are added, {} assigned", assignments.len());
-                return Err(Failure::new(ResponseError::InvalidReplicaAssignment, message));
-            }
-            let brokers = assignments.iter().map(|a| a.broker_ids.iter().map(|b| BrokerId(b.0)));
-            brokers.map(Iterator::collect).collect()
-        }
-        None => {
-            let first = image.partitions_of(topic.id).next();
-            let factor = first.map_or(1, |(_, p)| p.replicas.len());
-            spread(&image, now, asked.count, factor)
-        }
-    };
-    if validate_only {
-        return Ok(());
-    }
-    let command = CreatePartitions { topic: topic.id, from_count: now, partitions };
-    core.propose(Command::CreatePartitions(command)).await?;
-    core.logs.taken_up(core.me, &core.metadata, topic.id, deadline).await;
-    Ok(())
 }
 
 fn deadline(timeout_ms: i32) -> Instant {

@@ -1,7 +1,10 @@
 //! A partition's log as its owner holds it: sequences appends, knows the durable end, serves the
 //! tail from memory and says where the rest lies.
 
-use std::collections::{BTreeMap, VecDeque};
+mod flushing;
+mod tail;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Weak;
 
@@ -10,8 +13,8 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use odradek_common::batch::{Batch, BatchHeader, TimestampType};
 use odradek_common::ids::{GroupId, LeaderEpoch, SlotNumber, TopicPartition};
-use odradek_storage::range::{Place, Range};
-use odradek_storage::wal::{AppendedBatch, ChainError, ChainHandle, ProducerBatch};
+use odradek_storage::range::Range;
+use odradek_storage::wal::{AppendedBatch, ChainHandle, ProducerBatch};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -19,6 +22,8 @@ use super::cache::{CachedBatch, LogCache};
 use super::producers::{self, Producers, Sequenced};
 use super::rules::{AppendError, AppendRules};
 use crate::metric_names;
+
+pub use flushing::FlushPlan;
 
 /// Where an owner's log begins: what a committed entry of the metadata states, never memory.
 #[derive(Debug)]
@@ -114,21 +119,6 @@ pub struct PartitionLog {
     rules: ArcSwap<AppendRules>,
     chain: ChainHandle,
     state: Mutex<State>,
-}
-
-/// What a flush takes from a partition.
-#[derive(Debug)]
-pub struct FlushPlan {
-    /// Where it begins: the flushed end.
-    pub base_offset: i64,
-    /// Where it ends: where a range of a slot does, at most the high watermark.
-    pub next_offset: i64,
-    /// The batches, if all are still in memory.
-    pub cached: Option<Vec<Bytes>>,
-    /// Where they lie in slots.
-    pub slots: Vec<Range>,
-    /// The producers at `next_offset`.
-    pub producers: Producers,
 }
 
 impl PartitionLog {
@@ -284,137 +274,6 @@ impl PartitionLog {
         self.state.lock().offsets()
     }
 
-    /// Asks to be woken when the high watermark rises or the partition closes. To be called before
-    /// the state is looked at, so that nothing slips between.
-    pub fn wake(&self, waiter: &Arc<Notify>) {
-        let mut state = self.state.lock();
-        if state.waiters.len() >= 16 {
-            state.waiters.retain(|w| w.strong_count() > 0);
-        }
-        if !state.waiters.iter().any(|w| std::ptr::eq(w.as_ptr(), Arc::as_ptr(waiter))) {
-            state.waiters.push(Arc::downgrade(waiter));
-        }
-    }
-
-    /// Waits until everything below `offset` is durable; the high watermark then.
-    ///
-    /// # Errors
-    /// The log was closed, or its chain ended: it may never be.
-    pub async fn durable_to(&self, offset: i64) -> Result<i64, ChainError> {
-        let woken = Arc::new(Notify::new());
-        loop {
-            self.wake(&woken);
-            let (high_watermark, slot) = {
-                let state = self.state.lock();
-                (state.high_watermark, state.newest_slot)
-            };
-            if high_watermark >= offset {
-                return Ok(high_watermark);
-            }
-            if self.is_closed() {
-                return Err(ChainError::Closed);
-            }
-            let Some(slot) = slot else { return Err(ChainError::Closed) };
-            tokio::select! {
-                () = woken.notified() => {}
-                ended = self.chain.durable(slot) => ended?,
-            }
-        }
-    }
-
-    /// Finds the records from `offset` on, below the high watermark.
-    #[must_use]
-    pub fn find(&self, offset: i64, max_bytes: usize, min_one: bool) -> Found {
-        let state = self.state.lock();
-        if offset < state.log_start || offset > state.append_end {
-            return Found::OutOfRange;
-        }
-        if offset >= state.high_watermark {
-            return Found::Nothing;
-        }
-        if let Some(chunks) = state.cache.read(offset, state.high_watermark, max_bytes, min_one) {
-            return Found::Cached(chunks);
-        }
-        Found::Stored
-    }
-
-    /// The offsets and the ranges in slots that were not flushed, in order, at one moment.
-    #[must_use]
-    pub fn unflushed(&self) -> (Offsets, Vec<Range>) {
-        let state = self.state.lock();
-        (state.offsets(), state.unflushed.iter().copied().collect())
-    }
-
-    /// The first slot that holds something of this partition that was not flushed: the trim point
-    /// may not pass it.
-    #[must_use]
-    pub fn oldest_unflushed_slot(&self) -> Option<SlotNumber> {
-        let state = self.state.lock();
-        state.unflushed.front().and_then(slot_of)
-    }
-
-    /// Durable bytes that were not flushed yet.
-    #[must_use]
-    pub fn unflushed_bytes(&self) -> u64 {
-        self.state.lock().unflushed.iter().map(|r| r.length).sum()
-    }
-
-    /// Adds the durable bytes that were not flushed yet to those of their slots.
-    pub fn add_unflushed(&self, by_slot: &mut BTreeMap<SlotNumber, u64>) {
-        for range in &self.state.lock().unflushed {
-            if let Some(slot) = slot_of(range) {
-                *by_slot.entry(slot).or_default() += range.length;
-            }
-        }
-    }
-
-    /// What a flush of the slots up to and with `last` would take now, of all slots for none;
-    /// `None` if nothing durable in them is un-flushed.
-    #[must_use]
-    pub fn plan_flush(
-        &self,
-        last: Option<SlotNumber>,
-        now_ms: i64,
-        expiration_ms: i64,
-    ) -> Option<FlushPlan> {
-        let state = self.state.lock();
-        let is_taken = |range: &&Range| last.is_none_or(|last| slot_of(range) <= Some(last));
-        let slots: Vec<Range> = state.unflushed.iter().take_while(is_taken).copied().collect();
-        let (base_offset, next_offset) = (state.flushed_end, slots.last()?.next_offset);
-        let mut producers = state.flushed_producers.clone();
-        for batch in state.unflushed_batches.iter().take_while(|b| b.last_offset < next_offset) {
-            producers.append(*batch, None);
-        }
-        producers.expire(now_ms, expiration_ms);
-        Some(FlushPlan {
-            base_offset,
-            next_offset,
-            cached: state.cache.read(base_offset, next_offset, usize::MAX, true),
-            slots,
-            producers,
-        })
-    }
-
-    /// Takes note that the metadata accepted everything below `next_offset`, which was read as
-    /// committed.
-    pub fn flushed(&self, next_offset: i64) {
-        let mut state = self.state.lock();
-        debug_assert!(next_offset <= state.high_watermark, "only durable records are flushed");
-        if next_offset <= state.flushed_end {
-            return;
-        }
-        state.flushed_end = next_offset;
-        while state.unflushed.front().is_some_and(|r| r.next_offset <= next_offset) {
-            state.unflushed.pop_front();
-        }
-        while let Some(batch) = state.unflushed_batches.front().copied()
-            && batch.last_offset < next_offset
-        {
-            state.unflushed_batches.pop_front();
-            state.flushed_producers.append(batch, None);
-        }
-    }
-
     /// Takes note of a log start read as committed; it never goes back.
     pub fn set_log_start(&self, log_start: i64) {
         let mut state = self.state.lock();
@@ -506,12 +365,5 @@ impl State {
                 ),
             )),
         }
-    }
-}
-
-fn slot_of(range: &Range) -> Option<SlotNumber> {
-    match range.place {
-        Place::Slot(at) => Some(at.slot),
-        Place::Segment(_) => None,
     }
 }

@@ -3,6 +3,8 @@
 mod admin;
 mod harness;
 mod join;
+mod messages;
+mod moves;
 mod offsets;
 mod properties;
 mod scenarios;
