@@ -324,7 +324,7 @@ mod tests {
     async fn all_sessions_together_hold_only_so_many_partitions() {
         const EACH: i32 = 100_000;
         let sessions = sessions(1_000);
-        let many = || (0..EACH).map(|partition| wanted(partition, 0)).collect::<Vec<_>>();
+        let many = || (1..=EACH).map(|partition| wanted(partition, 0)).collect::<Vec<_>>();
         let first = sessions.begin(request(0, 0, vec![wanted(0, 0)])).unwrap().session_id;
         // Another's, so that what the first may hold is more than there is room for.
         sessions.begin(request(0, 0, vec![wanted(0, 0)])).unwrap();
