@@ -48,6 +48,8 @@ pub const FRAME_FIRST_STEP_BYTES: usize = 4 << 10;
 pub const FRAME_GROWTH_FACTOR: usize = 4;
 /// Elements (array entries, and unknown tagged fields, which weigh more) of one request.
 pub const REQUEST_ELEMENTS: usize = 1 << 19;
+/// Bytes up to which a request may take the last eighth of the budget of all requests.
+pub const REQUEST_SMALL_BYTES: usize = 64 << 10;
 /// Elements of a request that is decoded and answered at once; those of more take turns.
 pub const REQUEST_ELEMENTS_AT_ONCE: usize = 4_096;
 /// How long a connection's requests are taken up one behind the other before others have theirs.

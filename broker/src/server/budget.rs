@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use odradek_common::limits::REQUEST_SMALL_BYTES;
+
 /// Bytes held by requests that are half read or not yet answered.
 #[derive(Clone, Debug)]
 pub struct RequestBudget {
@@ -52,7 +54,8 @@ impl RequestBudget {
 
 impl RequestLease {
     /// Sets what is held to `bytes`. Growth is refused when the budget is used up: false then,
-    /// and what was held stays held.
+    /// and what was held stays held. Large requests leave an eighth of it to small ones, so that those
+    /// who fill it refuse nothing to those who do not.
     #[must_use]
     pub fn resize(&mut self, bytes: usize) -> bool {
         let used = &self.budget.used;
@@ -61,7 +64,9 @@ impl RequestLease {
             self.bytes = bytes;
             return true;
         }
-        let grown = add_within(used, bytes - self.bytes, self.budget.limit);
+        let limit = self.budget.limit;
+        let limit = if bytes > REQUEST_SMALL_BYTES { limit - limit / 8 } else { limit };
+        let grown = add_within(used, bytes - self.bytes, limit);
         if grown {
             self.bytes = bytes;
         }
@@ -167,6 +172,16 @@ mod tests {
         assert!(a.resize(10) && b.resize(90));
         drop(b);
         assert_eq!(budget.used(), 10);
+    }
+
+    #[test]
+    fn large_requests_leave_room_to_small_ones() {
+        let budget = RequestBudget::new(16 * REQUEST_SMALL_BYTES);
+        let (mut large, mut small) = (budget.lease(), budget.lease());
+        assert!(!large.resize(14 * REQUEST_SMALL_BYTES + 1));
+        assert!(large.resize(14 * REQUEST_SMALL_BYTES));
+        assert!(!large.resize(14 * REQUEST_SMALL_BYTES + 1));
+        assert!(small.resize(REQUEST_SMALL_BYTES));
     }
 
     #[test]

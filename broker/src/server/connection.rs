@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::ApiKey;
 use odradek_common::limits::{
@@ -14,7 +15,7 @@ use odradek_common::limits::{
 use odradek_protocol::frame::{FrameError, FrameReader};
 use odradek_protocol::request::{self, Checked, DecodeError};
 use odradek_protocol::response;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -204,6 +205,10 @@ impl Reader {
             Ok(checked) => self.answer(checked, lease, since).await,
             Err(error) if error.is_too_many_elements() => {
                 in_turns(async {
+                    // Who has hung up meanwhile is not worth the turn.
+                    if is_peer_gone(&self.stream) {
+                        return Err(Ended::ByPeer);
+                    }
                     let checked = request::check(frame, REQUEST_ELEMENTS)?;
                     self.answer(checked, lease, since).await
                 })
@@ -283,6 +288,12 @@ fn encode(context: &Context, body: &Body) -> Option<Vec<Bytes>> {
     }
 }
 
+/// True if the peer has closed the connection, whatever it sent before.
+fn is_peer_gone(stream: &OwnedReadHalf) -> bool {
+    let ready = stream.ready(Interest::READABLE).now_or_never();
+    matches!(ready, Some(Ok(ready)) if ready.is_read_closed())
+}
+
 fn stall(core: &Core) -> Duration {
     let short = core.request_bytes.is_short() || core.answer_bytes.is_short();
     if short { STALL_UNDER_PRESSURE } else { STALL }
@@ -329,4 +340,28 @@ async fn write(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_peer_that_hung_up_is_known_before_all_it_sent_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let (read, _write) = stream.into_split();
+        peer.write_all(&[7; 100]).await.unwrap();
+        read.readable().await.unwrap();
+        assert!(!is_peer_gone(&read));
+        drop(peer);
+        let gone = async {
+            while !is_peer_gone(&read) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("it is noticed");
+    }
 }
