@@ -23,9 +23,9 @@ const STALLED_PEERS: usize = 20;
 /// Address space of the broker's process: what goes wild ends the broker and not the machine.
 const ADDRESS_SPACE_BYTES: u64 = 12 << 30;
 /// How long what an attack held may take to be given back.
-const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 /// File descriptors that the broker's own work may come and go with meanwhile.
-const OWN_DESCRIPTORS: usize = 40;
+const OWN_DESCRIPTORS: usize = 10;
 
 /// A running broker.
 pub struct Target {
