@@ -9,7 +9,7 @@ use bytes::Bytes;
 use odradek_common::ids::{ChainId, TopicPartition};
 use odradek_common::limits::COMMAND_RANGES;
 use odradek_common::phases::{Phase, Phases};
-use odradek_metadata::image::{Partition, Registration};
+use odradek_metadata::image::{Partition, Registration, TopicState};
 use odradek_metadata::{
     Command, Image, Incarnation, Metadata, Outcome, ProposeError, TakeOver, TakenPartition,
 };
@@ -127,6 +127,11 @@ impl Takeover<'_> {
         let (mut parts, mut items) = (Vec::new(), Vec::new());
         let mut offline = 0;
         for (at, partition) in owned {
+            if image.topic(at.topic).is_none_or(|topic| topic.state == TopicState::Deleting) {
+                // Nothing of it is read any more, so that nothing of it can be missing either.
+                items.push(unchanged(at, &partition));
+                continue;
+            }
             if lost.holds(at, partition.chain) {
                 error!(%at, from = %from.incarnation, "a slot of this partition cannot be read; it stays offline");
                 offline += 1;
@@ -175,12 +180,7 @@ impl Takeover<'_> {
         let base = partition.flushed_end;
         left.ranges.retain(|r| r.next_offset > base && r.leader_epoch == partition.leader_epoch);
         left.ranges.sort_by_key(|r| r.base_offset);
-        let mut item = TakenPartition {
-            partition: at,
-            leader_epoch: partition.leader_epoch,
-            flushed_end: base,
-            end: base,
-        };
+        let mut item = unchanged(at, partition);
         let Some(last) = left.ranges.last() else { return Ok((item, None)) };
         item.end = last.next_offset;
         let flushed = reading::flushed_ranges(self.catalog, image, at).await?;
@@ -227,6 +227,12 @@ impl Takeover<'_> {
         }
         Ok(())
     }
+}
+
+/// A partition that is taken as it was flushed.
+fn unchanged(at: TopicPartition, partition: &Partition) -> TakenPartition {
+    let (leader_epoch, flushed_end) = (partition.leader_epoch, partition.flushed_end);
+    TakenPartition { partition: at, leader_epoch, flushed_end, end: flushed_end }
 }
 
 fn gather(recovered: Recovered, left: &mut HashMap<TopicPartition, Left>) {

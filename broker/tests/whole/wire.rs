@@ -89,7 +89,7 @@ impl Wire {
         self.receive::<R>(version).await
     }
 
-    /// Makes a topic; one that exists already is taken for made.
+    /// Makes a topic.
     pub async fn create(&mut self, topic: &str, partitions: i32) -> Result<(), Failed> {
         let topic = CreatableTopic::default()
             .with_name(name(topic))
@@ -98,7 +98,7 @@ impl Wire {
         let request =
             CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
         match self.call(&request, 7).await?.topics[0].error_code {
-            0 | 36 => Ok(()),
+            0 => Ok(()),
             code => Err(Failed::Code(code)),
         }
     }

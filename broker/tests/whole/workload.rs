@@ -20,6 +20,8 @@ use super::history::{History, PARTITIONS, value};
 use super::wire::{Failed, Wire, batch, name, produce_request};
 
 pub const TOPIC: &str = "events";
+/// Kafka's code for a name that is taken, also by a topic that is being deleted.
+pub const TOPIC_ALREADY_EXISTS: i16 = 36;
 /// Requests of the producer in flight, as many as Kafka's idempotence bears.
 const IN_FLIGHT: usize = 5;
 
@@ -118,7 +120,7 @@ impl Clients {
 
     async fn work_once(&mut self, port: u16) -> Result<Result<(), String>, Failed> {
         let mut wire = Wire::open(port).await?;
-        wire.create(TOPIC, PARTITIONS).await?;
+        make(&mut wire, TOPIC, PARTITIONS).await?;
         self.history.topics.insert(TOPIC.to_owned(), true);
         if self.producer.is_none() {
             let request = InitProducerIdRequest::default()
@@ -211,13 +213,24 @@ impl Clients {
     async fn other_topics(&mut self, wire: &mut Wire) -> Result<(), Failed> {
         let topic = format!("other-{}", self.round / 4 % 3);
         if self.history.topics.remove(&topic) == Some(true) {
-            delete_topic(wire, &topic).await?;
+            delete_topic(wire, &topic, 10_000).await?;
             self.history.topics.insert(topic, false);
         } else {
-            wire.create(&topic, 1).await?;
+            make(wire, &topic, 1).await?;
             self.history.topics.insert(topic, true);
         }
         Ok(())
+    }
+}
+
+/// Makes a topic. A name that is there may still be that of a topic which is being deleted.
+async fn make(wire: &mut Wire, topic: &str, partitions: i32) -> Result<(), Failed> {
+    match wire.create(topic, partitions).await {
+        Err(Failed::Code(TOPIC_ALREADY_EXISTS)) => match topics(wire).await? {
+            all if all.iter().any(|name| name == topic) => Ok(()),
+            _ => Err(Failed::Code(TOPIC_ALREADY_EXISTS)),
+        },
+        made => made,
     }
 }
 
@@ -235,7 +248,7 @@ pub async fn find_coordinator(wire: &mut Wire) -> Result<(), Failed> {
 }
 
 /// What the group has committed for the first partition; -1 for nothing.
-async fn fetch_offset(wire: &mut Wire, topic: &str) -> Result<i64, Failed> {
+pub async fn fetch_offset(wire: &mut Wire, topic: &str) -> Result<i64, Failed> {
     find_coordinator(wire).await?;
     let topic =
         OffsetFetchRequestTopic::default().with_name(name(topic)).with_partition_indexes(vec![0]);
@@ -249,7 +262,7 @@ async fn fetch_offset(wire: &mut Wire, topic: &str) -> Result<i64, Failed> {
 }
 
 /// Commits an offset of the first partition.
-async fn commit_offset(wire: &mut Wire, topic: &str, offset: i64) -> Result<(), Failed> {
+pub async fn commit_offset(wire: &mut Wire, topic: &str, offset: i64) -> Result<(), Failed> {
     find_coordinator(wire).await?;
     let partition = OffsetCommitRequestPartition::default()
         .with_partition_index(0)
@@ -267,10 +280,10 @@ async fn commit_offset(wire: &mut Wire, topic: &str, offset: i64) -> Result<(), 
     }
 }
 
-/// Deletes a topic.
-async fn delete_topic(wire: &mut Wire, topic: &str) -> Result<(), Failed> {
+/// Deletes a topic, and waits `wait_ms` until it is gone.
+pub async fn delete_topic(wire: &mut Wire, topic: &str, wait_ms: i32) -> Result<(), Failed> {
     let state = DeleteTopicState::default().with_name(Some(name(topic)));
-    let request = DeleteTopicsRequest::default().with_topics(vec![state]).with_timeout_ms(10_000);
+    let request = DeleteTopicsRequest::default().with_topics(vec![state]).with_timeout_ms(wait_ms);
     match wire.call(&request, 6).await?.responses[0].error_code {
         0 => Ok(()),
         code => Err(Failed::Code(code)),
@@ -278,7 +291,7 @@ async fn delete_topic(wire: &mut Wire, topic: &str) -> Result<(), Failed> {
 }
 
 /// The names of all topics.
-async fn topics(wire: &mut Wire) -> Result<Vec<String>, Failed> {
+pub async fn topics(wire: &mut Wire) -> Result<Vec<String>, Failed> {
     let answer = wire.call(&MetadataRequest::default().with_topics(None), 12).await?;
     Ok(answer.topics.iter().filter_map(|t| Some(t.name.as_ref()?.to_string())).collect())
 }

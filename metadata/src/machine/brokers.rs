@@ -109,8 +109,8 @@ impl Image {
         Ok(Outcome::Trimmed)
     }
 
-    /// Law 3.4. Partitions of topics that are being deleted do not count: with every chain sealed
-    /// they leave without their owner's consent (law 3.2).
+    /// Law 3.4. Partitions of topics that are being deleted count as well: what else has to go with
+    /// a topic, as the offsets that groups committed, is a live owner's work (law 3.2).
     pub(super) fn mark_recovered(&mut self, of: Incarnation) -> Judged {
         let registration = self.known(of)?;
         if registration.is_live() {
@@ -119,13 +119,9 @@ impl Image {
         if registration.recovered {
             return Err(Refusal::AlreadyRecovered(of));
         }
-        let (deleted, left): (Vec<_>, Vec<_>) =
-            self.owned_by(of).map(|(at, _)| at).partition(|at| self.is_being_deleted(at.topic));
-        if !left.is_empty() {
-            return Err(Refusal::PartitionsLeft { of, count: left.len() });
-        }
-        for partition in deleted {
-            self.remove_partition(partition);
+        let left = self.owned_by(of).count();
+        if left > 0 {
+            return Err(Refusal::PartitionsLeft { of, count: left });
         }
         if self.broker(of.broker).is_some_and(|newest| newest.incarnation == of) {
             self.edit_registration(of, |registration| registration.recovered = true);

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use odradek_common::ids::LeaderEpoch;
+use odradek_common::ids::{LeaderEpoch, TopicPartition};
 use odradek_common::limits::METADATA_ITEMS;
 
 use super::{Judged, check_limit};
 use crate::command::{TakeOver, TakenPartition};
-use crate::image::Image;
+use crate::ids::Incarnation;
+use crate::image::{Image, Partition};
 use crate::outcome::{Outcome, PartitionRefusal, Refusal};
 
 impl Image {
@@ -41,25 +42,36 @@ impl Image {
         item: &TakenPartition,
     ) -> Result<LeaderEpoch, PartitionRefusal> {
         let at = item.partition;
-        let mut partition = self.held(at, take.from, item.leader_epoch)?.clone();
+        let mut partition = self.partition(at).ok_or(PartitionRefusal::Unknown)?.clone();
+        partition.check_held(take.from, item.leader_epoch)?;
         let flushed_end = partition.flushed_end;
+        let next = partition.leader_epoch.0.checked_add(1).map(LeaderEpoch);
+        let next = next.ok_or(PartitionRefusal::LeaderEpochsExhausted)?;
+        if self.is_being_deleted(at.topic) {
+            // Nothing is read of it any more; its new owner consents to the deletion (law 3.2).
+            partition.begin_leader_epoch(next, flushed_end);
+            self.hand_to(take.to, at, partition);
+            return Ok(next);
+        }
         if item.flushed_end != flushed_end || item.end < flushed_end {
             return Err(PartitionRefusal::FlushedEnd { flushed_end });
         }
         if item.end < partition.log_start {
             return Err(PartitionRefusal::EndBelowLogStart { log_start: partition.log_start });
         }
-        let next = partition.leader_epoch.0.checked_add(1).map(LeaderEpoch);
-        let next = next.ok_or(PartitionRefusal::LeaderEpochsExhausted)?;
         if item.end > flushed_end {
             let name = name.ok_or(PartitionRefusal::NoIndexObject)?;
             self.accept(name, take.mark, partition.group, at);
         }
         partition.begin_leader_epoch(next, item.end);
         partition.flushed_end = item.end;
-        partition.owner = take.to;
-        partition.chain = self.chain_for(at, take.to);
-        self.put_partition(at, partition);
+        self.hand_to(take.to, at, partition);
         Ok(next)
+    }
+
+    fn hand_to(&mut self, owner: Incarnation, at: TopicPartition, mut partition: Partition) {
+        partition.owner = owner;
+        partition.chain = self.chain_for(at, owner);
+        self.put_partition(at, partition);
     }
 }

@@ -65,8 +65,8 @@ impl Image {
         Ok(Outcome::DeletionBegun)
     }
 
-    /// Law 3.2: the owner's consent. A fenced incarnation has no word any more; its partitions go
-    /// when it is recovered.
+    /// Law 3.2: the owner's consent. A fenced incarnation has no word any more; whoever takes over
+    /// from it has.
     pub(super) fn release_partitions(&mut self, release: &ReleasePartitions) -> Judged {
         check_limit("partitions of a command", release.partitions.len(), METADATA_ITEMS)?;
         self.live(release.by)?;

@@ -43,12 +43,21 @@ fn only_the_owner_of_a_topic_under_deletion_lets_go() {
 }
 
 #[test]
-fn a_fenced_owner_lets_go_when_it_is_recovered() {
-    let (mut world, one, _) = World::busy();
+fn who_takes_over_from_a_fenced_owner_lets_go_in_its_place() {
+    let (mut world, one, two) = World::busy();
     world.ok(Command::FenceBroker(one));
     world.ok(Command::DeleteTopic(topic(1)));
-    assert!(world.image.topic(topic(1)).is_some(), "its chains are not sealed yet");
+    let left = Refusal::PartitionsLeft { of: one, count: 2 };
+    assert_eq!(world.refused(Command::MarkRecovered(one)), left);
+    for number in [0, 1] {
+        let mut take = world.next_take_over(two, number, 0);
+        take.index_object = None;
+        world.ok(Command::TakeOver(take));
+    }
     world.ok(Command::MarkRecovered(one));
+    assert!(world.image.topic(topic(1)).is_some(), "its name is not free before its owner lets go");
+    let partitions = [0, 1].map(|n| (partition(1, n), LeaderEpoch(1))).to_vec();
+    world.ok(Command::ReleasePartitions(ReleasePartitions { by: two, partitions }));
     assert!(world.image.topic(topic(1)).is_none());
     assert_eq!(world.image.partition_count(), 0);
 }

@@ -142,8 +142,8 @@ fn merge(image: &Image, mark: u64, (a, b, c, d): (u8, u8, u8, u8)) -> Option<Mer
 }
 
 impl Ledger {
-    /// Takes down what was accepted.
-    fn note(&mut self, command: &Command, outcome: &Outcome) {
+    /// Takes down what was accepted. `before` is the image that the command met.
+    fn note(&mut self, before: &Image, command: &Command, outcome: &Outcome) {
         match (command, outcome) {
             (Command::CommitFlush(flush), Outcome::Flushed(results)) => {
                 for (range, _) in accepted(&flush.ranges, results) {
@@ -153,7 +153,8 @@ impl Ledger {
             }
             (Command::TakeOver(take), Outcome::TakenOver(results)) => {
                 for (item, _) in accepted(&take.items, results) {
-                    if item.end > item.flushed_end {
+                    if item.end > item.flushed_end && !before.is_being_deleted(item.partition.topic)
+                    {
                         let name = take.index_object.clone();
                         self.add(item.partition, item.flushed_end, item.end, name);
                     }
@@ -297,7 +298,7 @@ proptest! {
             let before = world.image.clone();
             // `apply` checks that a refused command leaves no trace.
             if let Ok(outcome) = world.apply(command.clone()) {
-                ledger.note(&command, &outcome);
+                ledger.note(&before, &command, &outcome);
                 check_step(&before, &world.image, &outcome);
             }
             entries.push((world.index, vec![command]));

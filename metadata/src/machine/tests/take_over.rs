@@ -128,12 +128,23 @@ fn a_log_does_not_end_before_it_starts() {
     assert_eq!(taken(&mut world, take), Ok(LeaderEpoch(1)));
 }
 
+/// Its new owner has to consent to the deletion; of its records nothing is wanted any more, not even
+/// that they end where the log starts.
 #[test]
-fn a_topic_that_is_being_deleted_is_not_taken() {
-    let (mut world, _, two) = fenced();
+fn of_a_topic_that_is_being_deleted_only_the_owner_changes() {
+    let (mut world, one, two) = World::busy();
+    let item = LogStart { partition: partition(1, 0), leader_epoch: LeaderEpoch(0), log_start: 20 };
+    world.ok(Command::SetLogStart(SetLogStart { by: one, items: vec![item] }));
+    world.ok(Command::FenceBroker(one));
     world.ok(Command::DeleteTopic(topic(1)));
+    let flushed_end = world.partition(0).flushed_end;
     let take = world.next_take_over(two, 0, 12);
-    assert_eq!(taken(&mut world, take), Err(PartitionRefusal::BeingDeleted));
+    assert_eq!(taken(&mut world, take.clone()), Ok(LeaderEpoch(1)));
+    let partition = world.partition(0);
+    assert_eq!((partition.owner, partition.flushed_end), (two, flushed_end));
+    assert!(world.image.index_object("taken").is_none());
+    let again = taken(&mut world, take);
+    assert_eq!(again, Err(PartitionRefusal::NotOwner { owner: two }));
 }
 
 #[test]
