@@ -26,7 +26,7 @@ pub struct MergePlan {
 }
 
 /// What a merge wrote, to be committed by compare-and-swap with the plan's version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Merged {
     /// The new manifest; none if no partition is left in the group.
     pub manifest: Option<ObjectName>,
@@ -34,6 +34,10 @@ pub struct Merged {
     pub version: u64,
     /// The birth mark of all that was written.
     pub mark: u64,
+    /// What of the plan's it took in, to be committed with it.
+    pub taken: Vec<(ObjectName, Vec<TopicPartition>)>,
+    /// Partitions that were left as they are, because of slots that cannot be read.
+    pub left: BTreeMap<TopicPartition, WriteError>,
 }
 
 /// Why nothing was merged. What was written is left to the collector.
@@ -82,7 +86,8 @@ struct Gathered {
 /// Writes a new manifest of `plan.group`: the old one with what `plan.taken` brought in; ranges
 /// that lie in slots are first written to segments. `log_start` gives a partition's log start in
 /// the image that the plan is of, `None` if the partition was deleted. Ranges wholly below the log
-/// start and deleted partitions are left out.
+/// start and deleted partitions are left out. A partition with a slot that cannot be read keeps its
+/// index objects, all of them, and what the old manifest says of it: the others go on.
 ///
 /// # Errors
 /// What went wrong first; the merge is then void.
@@ -93,6 +98,43 @@ pub async fn write(
     log_start: &(dyn Fn(&TopicPartition) -> Option<i64> + Send + Sync),
 ) -> Result<Merged, MergeError> {
     let (version, mark) = (plan.version + 1, attempt.mark());
+    let entries = settled(catalog, plan, log_start).await?;
+    let (mut partitions, left) = out_of_slots(attempt, plan.group, entries).await?;
+    if !left.is_empty() {
+        let old = MergePlan { taken: Vec::new(), ..plan.clone() };
+        let old = settled(catalog, &old, log_start).await?;
+        let of_left = old.into_iter().filter(|(partition, _)| left.contains_key(partition));
+        partitions.extend(of_left.map(|(partition, (entry, _))| (partition, entry)));
+    }
+    let taken = without(&plan.taken, &left);
+    let mut merged = Merged { manifest: None, version, mark, taken, left };
+    if !partitions.is_empty() {
+        let manifest = Manifest { group: plan.group, version, mark, partitions };
+        let name = attempt.fresh_name(ObjectKind::Manifest);
+        attempt.create_list(name, manifest.encode()).await?;
+        merged.manifest = Some(name);
+    }
+    Ok(merged)
+}
+
+fn without(
+    taken: &[(ObjectName, Vec<TopicPartition>)],
+    left: &BTreeMap<TopicPartition, WriteError>,
+) -> Vec<(ObjectName, Vec<TopicPartition>)> {
+    let rest = taken.iter().map(|(name, partitions)| {
+        let mut partitions = partitions.clone();
+        partitions.retain(|partition| !left.contains_key(partition));
+        (*name, partitions)
+    });
+    rest.filter(|(_, partitions)| !partitions.is_empty()).collect()
+}
+
+/// What the new manifest is to say, of each partition that was not deleted.
+async fn settled(
+    catalog: &Catalog,
+    plan: &MergePlan,
+    log_start: &(dyn Fn(&TopicPartition) -> Option<i64> + Send + Sync),
+) -> Result<BTreeMap<TopicPartition, Settled>, MergeError> {
     let mut entries = BTreeMap::new();
     for (partition, gathered) in gather(catalog, plan).await? {
         let Some(log_start) = log_start(&partition) else { continue };
@@ -102,14 +144,7 @@ pub async fn write(
         })?;
         entries.insert(partition, entry);
     }
-    if entries.is_empty() {
-        return Ok(Merged { manifest: None, version, mark });
-    }
-    let partitions = out_of_slots(attempt, plan.group, entries).await?;
-    let manifest = Manifest { group: plan.group, version, mark, partitions };
-    let name = attempt.fresh_name(ObjectKind::Manifest);
-    attempt.create_list(name, manifest.encode()).await?;
-    Ok(Merged { manifest: Some(name), version, mark })
+    Ok(entries)
 }
 
 /// What the old manifest and the taken index objects hold, by partition.
@@ -161,6 +196,9 @@ impl Gathered {
 /// batch in a slot may have.
 type Settled = (ManifestEntry, Option<LeaderEpoch>);
 
+/// What a manifest says of its partitions.
+type Entries = BTreeMap<TopicPartition, ManifestEntry>;
+
 /// Drops what is below the log start and checks that nothing is missing or twice.
 fn settle(
     partition: TopicPartition,
@@ -174,12 +212,13 @@ fn settle(
 }
 
 /// Writes into segments what lies in slots: manifests never refer to slots (law 4.2), which go
-/// when no live index object names them any more.
+/// when no live index object names them any more. Returns what could be had, and what not for its
+/// slots.
 async fn out_of_slots(
     attempt: &Attempt,
     group: GroupId,
     entries: BTreeMap<TopicPartition, Settled>,
-) -> Result<BTreeMap<TopicPartition, ManifestEntry>, WriteError> {
+) -> Result<(Entries, BTreeMap<TopicPartition, WriteError>), WriteError> {
     let mut partitions = BTreeMap::new();
     let mut inputs = Vec::new();
     for (partition, (mut entry, leader_epoch)) in entries {
@@ -198,13 +237,21 @@ async fn out_of_slots(
         }));
     }
     let whose: Vec<TopicPartition> = inputs.iter().map(|input| input.partition).collect();
+    let mut left = BTreeMap::new();
     for (partition, ranges) in whose.into_iter().zip(segment::write(attempt, inputs).await?) {
-        if let Some(entry) = partitions.get_mut(&partition) {
-            entry.ranges.extend(ranges?);
-            entry.ranges.sort_by_key(|range| range.base_offset);
+        match (ranges, partitions.get_mut(&partition)) {
+            (Ok(ranges), Some(entry)) => {
+                entry.ranges.extend(ranges);
+                entry.ranges.sort_by_key(|range| range.base_offset);
+            }
+            (Err(error), _) => {
+                partitions.remove(&partition);
+                left.insert(partition, error);
+            }
+            (Ok(_), None) => {}
         }
     }
-    Ok(partitions)
+    Ok((partitions, left))
 }
 
 fn follows(one: &Range, next: &Range) -> bool {

@@ -10,7 +10,7 @@ use odradek_metadata::{Command, Image, Merge, ProposeError, Refusal};
 use odradek_storage::catalog::CatalogError;
 use odradek_storage::merge::{self, MergeError, MergePlan};
 use odradek_storage::names::ObjectName;
-use odradek_storage::range::Place;
+use odradek_storage::range::{Place, Range};
 use tracing::warn;
 
 use crate::core::Core;
@@ -72,15 +72,15 @@ async fn merge(core: &Core, group: GroupId) -> Result<More, Error> {
     let begun = core.begin_attempt();
     let image = &begun.image;
     let Some((plan, more)) = plan(core, image, group).await? else { return Ok(More::No) };
-    let log_start = |at: &TopicPartition| {
-        let partition = image.partition(*at)?;
-        image.live_topic(at.topic).map(|_| partition.log_start)
-    };
+    let log_start = |at: &TopicPartition| log_start(image, *at);
     let merged = {
         let _in = core.phases.enter(Phase::Flush);
         merge::write(&begun.attempt, &core.catalog, &plan, &log_start).await?
     };
-    let taken = plan.taken.iter().map(|(name, of)| (name.to_string(), of.clone())).collect();
+    for (partition, error) in &merged.left {
+        warn!(%partition, %error, "what a takeover left of this partition cannot be merged");
+    }
+    let taken = merged.taken.into_iter().map(|(name, of)| (name.to_string(), of)).collect();
     let command = Command::Merge(Merge {
         mark: merged.mark,
         group,
@@ -96,29 +96,64 @@ async fn merge(core: &Core, group: GroupId) -> Result<More, Error> {
     }
 }
 
+/// Where a partition's log starts, `None` if it was deleted.
+fn log_start(image: &Arc<Image>, at: TopicPartition) -> Option<i64> {
+    let partition = image.partition(at)?;
+    image.live_topic(at.topic).map(|_| partition.log_start)
+}
+
 /// What to merge: what is live of the group, as far as one command may speak of it, if that is
-/// enough or holds slots back.
+/// enough, holds slots back, or keeps objects from being deleted that nobody reads any more.
 async fn plan(
     core: &Core,
-    image: &Image,
+    image: &Arc<Image>,
     group: GroupId,
 ) -> Result<Option<(MergePlan, More)>, Error> {
     let Some(state) = image.group(group) else { return Ok(None) };
     let live = image.index_objects_of(group).map(|(name, at)| (name, at.iter().copied()));
     let (taken, more) = take(live, METADATA_ITEMS)?;
-    let mut due = taken.len() >= MERGE_INDEX_OBJECTS;
-    for (name, _) in &taken {
-        due = due || {
-            let object = core.catalog.index_object(*name).await?;
-            let mut ranges = object.parts.iter().flat_map(|part| &part.ranges);
-            ranges.any(|range| matches!(range.place, Place::Slot(_)))
-        };
-    }
-    if !due || taken.is_empty() {
+    let manifest = state.manifest.as_deref().map(parse).transpose()?;
+    let is_due = taken.len() >= MERGE_INDEX_OBJECTS
+        || holds_back(core, image, &taken).await?
+        || is_spent_in_part(core, image, manifest).await?;
+    if !is_due {
         return Ok(None);
     }
-    let manifest = state.manifest.as_deref().map(parse).transpose()?;
     Ok(Some((MergePlan { group, manifest, version: state.version, taken }, more)))
+}
+
+/// Whether index objects refer to slots, or to what was deleted.
+async fn holds_back(core: &Core, image: &Arc<Image>, taken: &Taken) -> Result<bool, CatalogError> {
+    for (name, partitions) in taken {
+        let object = core.catalog.index_object(*name).await?;
+        for part in partitions.iter().filter_map(|at| object.part(at)) {
+            let start = log_start(image, part.partition);
+            let mut ranges = part.ranges.iter();
+            if ranges.any(|r| matches!(r.place, Place::Slot(_)) || is_spent(start, r)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a manifest refers to what was deleted.
+async fn is_spent_in_part(
+    core: &Core,
+    image: &Arc<Image>,
+    manifest: Option<ObjectName>,
+) -> Result<bool, CatalogError> {
+    let Some(name) = manifest else { return Ok(false) };
+    let manifest = core.catalog.manifest(name).await?;
+    Ok(manifest.partitions.iter().any(|(at, entry)| {
+        let start = log_start(image, *at);
+        start.is_none() || entry.ranges.first().is_some_and(|first| is_spent(start, first))
+    }))
+}
+
+/// Whether a range is of a deleted partition, or wholly below its log start.
+fn is_spent(log_start: Option<i64>, range: &Range) -> bool {
+    log_start.is_none_or(|start| range.next_offset <= start)
 }
 
 /// Index objects with those of their accepted partitions that a merge takes in.

@@ -7,6 +7,7 @@
 mod attempts;
 mod deleted_topics;
 mod history;
+mod idle;
 mod internal_topics;
 mod leaders;
 mod life;

@@ -60,7 +60,7 @@ impl Metadata {
             return;
         }
         *current = (merged.manifest, merged.version);
-        for (name, taken) in &plan.taken {
+        for (name, taken) in &merged.taken {
             if let Some(accepted) = self.live.get_mut(name) {
                 accepted.retain(|partition| !taken.contains(partition));
             }

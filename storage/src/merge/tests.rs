@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::flush::{self, FlushPart, FlushSource, FlushedRound, SlotPart};
+use crate::flush::{self, FlushedRound, SlotPart};
 use crate::testkit::{World, batch, batches, end_of, part, partition, slot};
 
 const CACHE: usize = 64 << 20;
@@ -200,25 +200,49 @@ async fn a_round_that_comes_late_and_is_below_the_log_start_changes_nothing() {
     assert_eq!(entry.checkpoint, part(0, &all).checkpoint);
 }
 
-#[tokio::test]
-async fn a_source_that_fails_leaves_no_manifest() {
-    let world = World::new();
-    let all = batches(0, &[10]);
-    let ranges = world.slots.put(slot(1), std::slice::from_ref(&all));
-    let source = FlushSource::Slots(ranges.clone());
-    let round = flush::write(&world.attempt(1), vec![FlushPart { source, ..part(0, &all) }]).await;
-    round.unwrap();
-    let slots = SlotPart {
-        partition: partition(1),
+/// As a takeover leaves it: partition 0 lies in slot 1, which is lost, partition 1 in slot 2.
+async fn in_slots(world: &World, all: &[Bytes]) -> FlushedRound {
+    let parts = [(0, slot(1)), (1, slot(2))].map(|(number, at)| SlotPart {
+        partition: partition(number),
         group: GroupId(1),
         leader_epoch: LeaderEpoch(0),
-        ranges,
+        ranges: world.slots.put(at, &[all.to_vec()]),
         checkpoint: Bytes::new(),
-    };
-    let takeover = flush::index_slots(&world.attempt(2), vec![slots]).await.unwrap();
-    let Place::Slot(at) = world.slots.put(slot(1), &[all])[0].place else { panic!() };
-    world.slots.remove(at);
-    let lost = merge(&world, &plan(None, &[(&takeover, &[1])]), &starts(&[(1, 0)])).await;
-    assert!(matches!(lost, Err(MergeError::Segments(WriteError::Slot(_)))));
+    });
+    let takeover = flush::index_slots(&world.attempt(2), parts.into()).await.unwrap();
+    world.slots.remove(slot(1));
+    takeover
+}
+
+#[tokio::test]
+async fn a_partition_whose_slot_is_lost_is_left_and_the_others_go_on() {
+    let world = World::new();
+    let all = batches(0, &[10, 20]);
+    let first = flush(&world, &[(0, &all[..1]), (1, &all[..1])]).await;
+    let all_starts = starts(&[(0, 0), (1, 0)]);
+    let plan_one = plan(None, &[(&first, &[0, 1])]);
+    let one = merge(&world, &plan_one, &all_starts).await.unwrap();
+    let takeover = in_slots(&world, &all[1..]).await;
+    let plan_two = plan(Some(&one), &[(&takeover, &[0, 1])]);
+    let two = merge(&world, &plan_two, &all_starts).await.unwrap();
+    assert_eq!(two.left.keys().collect::<Vec<_>>(), [&partition(0)]);
+    assert!(matches!(two.left[&partition(0)], WriteError::Slot(_)));
+    assert_eq!(two.taken, [(takeover.index_object, vec![partition(1)])]);
+    assert_eq!(read(&world, &two, 0, 0, end_of(&all[..1])).await, all[0]);
+    assert_eq!(read(&world, &two, 1, 0, end_of(&all)).await, all.concat());
+    // Once its owner gives up what is lost, it is taken in with the rest.
+    let after = starts(&[(0, end_of(&all)), (1, 0)]);
+    let plan_three = plan(Some(&two), &[(&takeover, &[0])]);
+    let three = merge(&world, &plan_three, &after).await.unwrap();
+    assert_eq!((three.left.len(), three.taken), (0, plan_three.taken.clone()));
+}
+
+#[tokio::test]
+async fn a_partition_that_is_left_and_is_in_no_manifest_stays_out() {
+    let world = World::new();
+    let takeover = in_slots(&world, &batches(0, &[10])).await;
+    let plan = plan(None, &[(&takeover, &[0])]);
+    let merged = merge(&world, &plan, &starts(&[(0, 0)])).await.unwrap();
+    assert_eq!((merged.manifest, merged.left.len(), merged.taken.len()), (None, 1, 0));
     assert!(!world.store.names().await.iter().any(|name| name.contains("/man/")));
 }
