@@ -105,6 +105,22 @@ async fn a_flush_takes_what_is_durable_with_the_producers_at_its_end() {
 }
 
 #[tokio::test]
+async fn a_flush_remembers_who_produces_old_records_now() {
+    let (_logs, log) = log_from(0);
+    let long_after = 1_000_000;
+    let known = |producers: &Producers| [7, 8].map(|id| producers.knows(id));
+    log.append(sequenced(7, 0, 0, 3), 1).await.unwrap();
+    log.durable_to(3).await.unwrap();
+    let plan = log.plan_flush(None, long_after, 10).unwrap();
+    assert_eq!(known(&plan.producers), [true, false]);
+    log.flushed(3);
+    log.append(sequenced(8, 0, 0, 1), 1).await.unwrap();
+    log.durable_to(4).await.unwrap();
+    let plan = log.plan_flush(None, long_after, 10).unwrap();
+    assert_eq!(known(&plan.producers), [false, true]);
+}
+
+#[tokio::test]
 async fn a_flush_may_end_with_any_slot() {
     let (_logs, log) = log_from(0);
     let mut slots = Vec::new();

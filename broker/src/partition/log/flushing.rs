@@ -69,10 +69,11 @@ impl PartitionLog {
         let slots: Vec<Range> = state.unflushed.iter().take_while(is_taken).copied().collect();
         let (base_offset, next_offset) = (state.flushed_end, slots.last()?.next_offset);
         let mut producers = state.flushed_producers.clone();
+        // Before what is new: the records of who produced just now may be old.
+        producers.expire(now_ms, expiration_ms);
         for batch in state.unflushed_batches.iter().take_while(|b| b.last_offset < next_offset) {
             producers.append(*batch, None);
         }
-        producers.expire(now_ms, expiration_ms);
         Some(FlushPlan {
             base_offset,
             next_offset,
