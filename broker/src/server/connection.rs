@@ -34,6 +34,9 @@ use crate::metric_names;
 const STALL: Duration = Duration::from_secs(30);
 const STALL_UNDER_PRESSURE: Duration = Duration::from_secs(2);
 
+/// What tells the length of a frame.
+const FRAME_LENGTH_BYTES: usize = 4;
+
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
@@ -61,6 +64,22 @@ enum Ended {
     Writer,
     #[error("the broker stops")]
     Stopping,
+}
+
+impl Ended {
+    /// What was wrong with the request that ended the connection, as a metric names it; none if no
+    /// request did.
+    fn refused(&self) -> Option<&'static str> {
+        match self {
+            Self::Frame(_) => Some("frame"),
+            Self::Decode(_) => Some("decode"),
+            Self::Stalled => Some("stalled"),
+            Self::NoMemory | Self::NoMemoryToAnswer => Some("memory"),
+            Self::Encode => Some("encode"),
+            Self::Unanswered => Some("unanswered"),
+            Self::ByPeer | Self::Idle | Self::Io(_) | Self::Writer | Self::Stopping => None,
+        }
+    }
 }
 
 /// One request's place in the line of answers.
@@ -106,6 +125,9 @@ pub(super) async fn serve(
         room: Arc::new(Semaphore::new(CONNECTION_ANSWER_BYTES)),
     };
     let ended = reader.run().await;
+    if let Some(reason) = ended.refused() {
+        metrics::counter!(metric_names::REQUESTS_REFUSED, "reason" => reason).increment(1);
+    }
     match &ended {
         Ended::ByPeer | Ended::Idle | Ended::Writer | Ended::Stopping => {
             debug!(%peer, reason = %ended, "connection ended")
@@ -201,6 +223,8 @@ impl Reader {
 
     async fn take_up(&mut self, frame: Bytes, lease: RequestLease) -> Result<(), Ended> {
         let since = Instant::now();
+        let bytes = frame.len() + FRAME_LENGTH_BYTES;
+        metrics::counter!(metric_names::RECEIVED_BYTES).increment(bytes as u64);
         match request::check(frame.clone(), REQUEST_ELEMENTS_AT_ONCE) {
             Ok(checked) => self.answer(checked, lease, since).await,
             Err(error) if error.is_too_many_elements() => {

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::connection;
 use crate::core::Core;
+use crate::metric_names;
 
 const BACKLOG: i32 = 4096;
 /// Pause after an accept that failed for want of something (file descriptors), which would fail
@@ -106,15 +107,24 @@ impl Connections {
         self.open.lock().0
     }
 
-    fn admit(self: &Arc<Self>, ip: IpAddr, most: usize, most_of_ip: usize) -> Option<Admitted> {
+    /// An error is the name of the setting that limits them.
+    fn admit(
+        self: &Arc<Self>,
+        ip: IpAddr,
+        most: usize,
+        most_of_ip: usize,
+    ) -> Result<Admitted, &'static str> {
         let mut open = self.open.lock();
         let of_ip = open.1.get(&ip).copied().unwrap_or(0);
-        if open.0 >= most || of_ip >= most_of_ip {
-            return None;
+        if open.0 >= most {
+            return Err("max.connections");
+        }
+        if of_ip >= most_of_ip {
+            return Err("max.connections.per.ip");
         }
         open.0 += 1;
         open.1.insert(ip, of_ip + 1);
-        Some(Admitted { connections: self.clone(), ip })
+        Ok(Admitted { connections: self.clone(), ip })
     }
 }
 
@@ -171,10 +181,16 @@ fn take(
     let limits = &core.limits;
     let admitted =
         core.connections.admit(peer.ip(), limits.connections_max, limits.connections_per_ip_max);
-    let Some(admitted) = admitted else {
-        debug!(%peer, "too many connections; closed");
-        return;
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(limit) => {
+            debug!(%peer, limit, "too many connections; closed");
+            metrics::counter!(metric_names::CONNECTIONS_REFUSED, "reason" => limit).increment(1);
+            return;
+        }
     };
+    metrics::counter!(metric_names::CONNECTIONS_ACCEPTED, "listener" => name.to_string())
+        .increment(1);
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "could not set TCP_NODELAY");
     }
@@ -204,12 +220,13 @@ mod tests {
         let [one, two] = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
         let first = open.admit(one, 3, 2);
         let second = open.admit(one, 3, 2);
-        assert!(first.is_some() && second.is_some());
-        assert!(open.admit(one, 3, 2).is_none(), "a third of one address");
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(open.admit(one, 3, 2).err(), Some("max.connections.per.ip"));
         let third = open.admit(two, 3, 2);
-        assert!(third.is_some() && open.admit(two, 3, 2).is_none(), "a fourth of all");
+        assert!(third.is_ok());
+        assert_eq!(open.admit(two, 3, 2).err(), Some("max.connections"));
         drop(first);
-        assert!(open.admit(two, 3, 2).is_some());
+        assert!(open.admit(two, 3, 2).is_ok());
         drop((second, third));
         assert_eq!(open.open(), 0);
     }

@@ -18,7 +18,7 @@ use odradek_broker::metric_names::FLUSH_FAILED;
 use odradek_storage::metric_names as names;
 use odradek_storage::store::Operation;
 use odradek_storage::store::faulty::{Fault, Faults, Gate, On};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -65,6 +65,22 @@ pub async fn errors(port: u16) {
     );
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     stream.write_all(&[0x7f, 0xff, 0xff, 0xff]).await.unwrap();
+}
+
+/// Connections until one is refused, all gone again.
+pub async fn crowd(life: &Life) {
+    let mut open = Vec::new();
+    loop {
+        let mut stream = TcpStream::connect(("127.0.0.1", life.port)).await.unwrap();
+        let refused = tokio::time::timeout(Duration::from_millis(100), stream.read_u8()).await;
+        if refused.is_ok() {
+            break;
+        }
+        open.push(stream);
+        assert!(open.len() < 100, "none is refused");
+    }
+    drop(open);
+    eventually(|| life.core().connections.open() == 0).await;
 }
 
 /// A topic of which almost nothing is kept.
