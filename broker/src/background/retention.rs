@@ -64,11 +64,10 @@ impl Rule {
     fn log_start(&self, ranges: &[Range], flushed: i64, now_ms: i64) -> Option<i64> {
         let mut bytes: u64 = ranges.iter().map(|r| r.length).sum();
         let mut start = None;
-        for range in ranges.iter().take_while(|r| r.next_offset <= flushed) {
-            let age_ms = now_ms.saturating_sub(range.max_timestamp);
-            // Records without a timestamp have no age.
-            let has_age = range.max_timestamp >= 0;
-            let too_old = has_age && self.retention_ms.is_some_and(|most| age_ms > most);
+        let dated = ranges.iter().zip(newest_or_next(ranges));
+        for (range, newest) in dated.take_while(|(r, _)| r.next_offset <= flushed) {
+            let age_ms = newest.map(|newest| now_ms.saturating_sub(newest));
+            let too_old = age_ms.zip(self.retention_ms).is_some_and(|(age, most)| age > most);
             // As Kafka: a range goes only if what stays is still at least the bound.
             let too_much =
                 self.retention_bytes.is_some_and(|most| bytes.saturating_sub(range.length) >= most);
@@ -80,6 +79,20 @@ impl Rule {
         }
         start
     }
+}
+
+/// The newest timestamp of each range. Records without a timestamp are as old as what comes next and
+/// has one: they were appended before it. `None` if nothing does.
+fn newest_or_next(ranges: &[Range]) -> Vec<Option<i64>> {
+    let mut next = None;
+    let mut newest: Vec<_> = (ranges.iter().rev())
+        .map(|range| {
+            next = Some(range.max_timestamp).filter(|newest| *newest >= 0).or(next);
+            next
+        })
+        .collect();
+    newest.reverse();
+    newest
 }
 
 #[cfg(test)]
@@ -120,6 +133,13 @@ mod tests {
         let mut ageless = ranges();
         ageless[0].max_timestamp = -1;
         let rule = Rule { retention_ms: Some(0), retention_bytes: None };
-        assert_eq!(rule.log_start(&ageless, 40, i64::MAX), None);
+        assert_eq!(rule.log_start(&ageless, 40, 1_500), Some(20), "it is as old as the next");
+        assert_eq!(rule.log_start(&ageless, 40, 1_000), None);
+        ageless[3].max_timestamp = -1;
+        assert_eq!(
+            rule.log_start(&ageless, 40, i64::MAX),
+            Some(30),
+            "nothing behind it has an age"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What a batch has to meet before it may join a partition's log, apart from its sequence.
 
 use kafka_protocol::ResponseError;
-use odradek_common::batch::{Batch, BatchError, TimestampType};
+use odradek_common::batch::{Batch, BatchError, NO_TIMESTAMP, TimestampType};
 use odradek_protocol::records::{self, RecordsError};
 
 use crate::aside;
@@ -78,9 +78,10 @@ impl AppendRules {
     /// # Errors
     /// Kafka's code for the first thing that is wrong.
     pub async fn admit(&self, batch: &mut Batch, now_ms: i64) -> Result<(), AppendError> {
-        self.check_outside(batch)?;
+        let newest = self.check_outside(batch)?;
+        let mut newest = newest.unwrap_or(batch.header.max_timestamp);
         let mut oldest = batch.header.base_timestamp;
-        if self.looks_inside() {
+        if self.looks_inside(newest < oldest) {
             let inside = Inside::of(batch).await.map_err(inside_error)?;
             if self.compacted && !inside.every_key {
                 return Err(AppendError::new(
@@ -89,6 +90,7 @@ impl AppendRules {
                 ));
             }
             oldest = oldest.min(inside.oldest_ms);
+            newest = inside.newest_ms;
         }
         match self.timestamp_type {
             TimestampType::LogAppendTime => {
@@ -96,17 +98,28 @@ impl AppendRules {
                 batch.header.set_log_append_time(now_ms, &records);
                 Ok(())
             }
-            TimestampType::CreateTime => self.check_timestamps(batch, oldest, now_ms),
+            TimestampType::CreateTime => {
+                if newest != batch.header.max_timestamp {
+                    // As Kafka: some producers (Sarama until 2025) state none, and retention and
+                    // searches by time go by it.
+                    let records = batch.records();
+                    batch.header.set_max_timestamp(newest, &records);
+                }
+                self.check_timestamps(batch, oldest, now_ms)
+            }
         }
     }
 
-    /// Whether a topic of these settings has to know more than the header says.
-    fn looks_inside(&self) -> bool {
+    /// Whether a topic of these settings has to know more than the header says, which cannot be
+    /// right where the newest record is older than the first.
+    fn looks_inside(&self, newest_is_wrong: bool) -> bool {
         let bounds_the_past = self.before_max_ms < i64::MAX;
-        self.compacted || (bounds_the_past && self.timestamp_type == TimestampType::CreateTime)
+        let by_time = self.timestamp_type == TimestampType::CreateTime;
+        self.compacted || (by_time && (bounds_the_past || newest_is_wrong))
     }
 
-    fn check_outside(&self, batch: &Batch) -> Result<(), AppendError> {
+    /// Returns the largest timestamp of the records, `None` if they are compressed.
+    fn check_outside(&self, batch: &Batch) -> Result<Option<i64>, AppendError> {
         let size = batch.bytes.len();
         if size > self.max_message_bytes {
             return Err(AppendError::new(
@@ -117,7 +130,7 @@ impl AppendRules {
                 ),
             ));
         }
-        batch.verify()?;
+        let newest = batch.verify_newest()?;
         let header = &batch.header;
         if header.is_control() {
             return Err(AppendError::new(
@@ -137,10 +150,10 @@ impl AppendRules {
                 "an idempotent batch needs a producer epoch and a sequence of at least 0",
             ));
         }
-        Ok(())
+        Ok(newest)
     }
 
-    /// The largest timestamp is what the header states. `oldest` is that of the first record, or of
+    /// The largest timestamp is that of the header. `oldest` is that of the first record, or of
     /// the oldest where the topic bounds the past.
     fn check_timestamps(
         &self,
@@ -175,16 +188,19 @@ struct Inside {
     every_key: bool,
     /// The smallest timestamp in ms.
     oldest_ms: i64,
+    /// The largest, -1 for none.
+    newest_ms: i64,
 }
 
 impl Inside {
     async fn of(batch: &Batch) -> Result<Self, RecordsError> {
         aside::look_into(batch, |batch, cap_bytes| {
-            let mut inside = Self { every_key: true, oldest_ms: i64::MAX };
+            let mut inside = Self { every_key: true, oldest_ms: i64::MAX, newest_ms: NO_TIMESTAMP };
             for head in records::heads(batch, cap_bytes)? {
                 let head = head?;
                 inside.every_key &= head.has_key;
                 inside.oldest_ms = inside.oldest_ms.min(head.timestamp_ms);
+                inside.newest_ms = inside.newest_ms.max(head.timestamp_ms);
             }
             Ok(inside)
         })
@@ -235,6 +251,24 @@ mod tests {
         let early = AppendRules { before_max_ms: 10, ..RULES };
         assert_eq!(code(early, &batch, 6_000), Some(ResponseError::InvalidTimestamp));
         assert_eq!(code(early, &batch, 5_010), None);
+    }
+
+    #[test]
+    fn the_newest_record_is_dated_by_the_broker_where_the_producer_did_not() {
+        for stated in [-1, 7_000] {
+            let mut batch = batch_of(&[(None, "v")], 5_000);
+            let records = batch.records();
+            batch.header.set_max_timestamp(stated, &records);
+            let mut whole = batch.header.encode().to_vec();
+            whole.extend(records);
+            batch.bytes = whole.into();
+            let rules = AppendRules { after_max_ms: 0, ..RULES };
+            rules.admit(&mut batch, 5_000).now_or_never().unwrap().unwrap();
+            assert_eq!(batch.header.max_timestamp, 5_000);
+            let mut crc_of = batch.header;
+            crc_of.set_crc(&batch.records());
+            assert_eq!(batch.header.crc, crc_of.crc);
+        }
     }
 
     #[test]

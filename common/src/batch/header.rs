@@ -12,6 +12,8 @@ pub const LENGTH_OFFSET: usize = 8;
 pub const NO_PRODUCER: i64 = -1;
 /// The base sequence of a batch without one.
 pub const NO_SEQUENCE: i32 = -1;
+/// The timestamp of a record that has none.
+pub const NO_TIMESTAMP: i64 = -1;
 
 /// The CRC covers everything from the attributes on.
 pub(super) const CRC_START: usize = 21;
@@ -215,6 +217,12 @@ impl BatchHeader {
     pub fn set_log_append_time(&mut self, now_ms: i64, records: &[u8]) {
         self.attributes |= TIMESTAMP_TYPE_MASK;
         self.max_timestamp = now_ms;
+        self.set_crc(records);
+    }
+
+    /// Puts the largest timestamp of the records in place of what a producer stated.
+    pub fn set_max_timestamp(&mut self, max_ms: i64, records: &[u8]) {
+        self.max_timestamp = max_ms;
         self.set_crc(records);
     }
 

@@ -7,7 +7,7 @@ mod records;
 
 pub use header::{
     BatchHeader, Compression, HEADER_LENGTH, LENGTH_OFFSET, LOG_OVERHEAD, NO_PRODUCER, NO_SEQUENCE,
-    TimestampType,
+    NO_TIMESTAMP, TimestampType,
 };
 pub use records::{RecordView, Records, walk_uncompressed};
 
@@ -95,6 +95,15 @@ impl Batch {
     /// # Errors
     /// The first thing found wrong.
     pub fn verify(&self) -> Result<(), BatchError> {
+        self.verify_newest().map(|_| ())
+    }
+
+    /// As [`Self::verify`]. Returns the largest timestamp of its records in ms, or -1 as Kafka says for
+    /// none; `None` if they are compressed.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn verify_newest(&self) -> Result<Option<i64>, BatchError> {
         let header = &self.header;
         let computed = crc32c(&self.bytes[header::CRC_START..]);
         if computed != header.crc {
@@ -109,10 +118,11 @@ impl Batch {
                 last_offset_delta: header.last_offset_delta,
             });
         }
-        if compression == Compression::None {
-            walk_uncompressed(&self.bytes[HEADER_LENGTH..], header.record_count)?;
+        if compression != Compression::None {
+            return Ok(None);
         }
-        Ok(())
+        let delta = walk_uncompressed(&self.bytes[HEADER_LENGTH..], header.record_count)?;
+        Ok(Some(header.base_timestamp.saturating_add(delta).max(NO_TIMESTAMP)))
     }
 }
 

@@ -15,17 +15,19 @@ pub struct RecordView<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// Walks records by their lengths: exactly `count` of them, exactly as many bytes as there are.
+/// Walks records by their lengths: exactly `count` of them, exactly as many bytes as there are. Returns
+/// the largest timestamp delta, in ms.
 ///
 /// # Errors
 /// The first record that runs over its end or has the wrong offset delta, or bytes left over.
-pub fn walk_uncompressed(bytes: &[u8], count: i32) -> Result<(), BatchError> {
+pub fn walk_uncompressed(bytes: &[u8], count: i32) -> Result<i64, BatchError> {
     let mut records = Records::new(bytes, count);
+    let mut newest_delta = i64::MIN;
     for record in records.by_ref() {
-        record?;
+        newest_delta = newest_delta.max(record?.timestamp_delta);
     }
     if records.rest.is_empty() {
-        Ok(())
+        Ok(newest_delta)
     } else {
         Err(BatchError::Record { index: count, what: "bytes behind the last record" })
     }
