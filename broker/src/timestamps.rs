@@ -32,8 +32,8 @@ pub async fn at_or_after(
     let mut from = start;
     while let Some(batch) = reading::batch_at_or_after(core, log, from, timestamp).await? {
         let found = aside::look_into(&batch, move |batch, cap_bytes| {
-            let fits = |r: &Stamped| r.offset >= start && r.timestamp >= timestamp;
-            let mut records = stamped(batch, cap_bytes)?;
+            let fits = |r: &Stamped| r.timestamp >= timestamp;
+            let mut records = stamped(batch, cap_bytes, start)?;
             records.find(|r| r.as_ref().map_or(true, fits)).transpose()
         });
         let found = found.await.map_err(corrupt)?;
@@ -56,9 +56,10 @@ pub async fn with_max_timestamp(
     let Some(batch) = reading::batch_with_max_timestamp(core, log).await? else {
         return Ok(None);
     };
-    let first_of_largest = |batch: &Batch, cap_bytes| {
+    let start = log.offsets().log_start;
+    let first_of_largest = move |batch: &Batch, cap_bytes| {
         let mut best: Option<Stamped> = None;
-        for record in stamped(batch, cap_bytes)? {
+        for record in stamped(batch, cap_bytes, start)? {
             let record = record?;
             if best.is_none_or(|best| record.timestamp > best.timestamp) {
                 best = Some(record);
@@ -69,19 +70,23 @@ pub async fn with_max_timestamp(
     aside::look_into(&batch, first_of_largest).await.map_err(corrupt)
 }
 
-/// Offsets and timestamps of a batch's records. With log-append time all have the same, so that the
-/// first is answered for all of them and nothing need be decompressed.
+/// Offsets and timestamps of a batch's records from the log start on, which may lie within it. With
+/// log-append time all have the same, so that the first is answered for all of them and nothing need be
+/// decompressed.
 fn stamped(
     batch: &Batch,
     cap_bytes: usize,
+    start: i64,
 ) -> Result<Box<dyn Iterator<Item = Result<Stamped, RecordsError>> + '_>, RecordsError> {
     let header = &batch.header;
     if header.timestamp_type() == TimestampType::LogAppendTime {
-        let first = Stamped { offset: header.base_offset, timestamp: header.max_timestamp };
-        return Ok(Box::new(std::iter::once(Ok(first))));
+        let offset = header.base_offset.max(start);
+        let first = Stamped { offset, timestamp: header.max_timestamp };
+        return Ok(Box::new((offset < header.next_offset()).then_some(Ok(first)).into_iter()));
     }
     let of = |head: Head| Stamped { offset: head.offset, timestamp: head.timestamp_ms };
-    Ok(Box::new(records::heads(batch, cap_bytes)?.map(move |head| head.map(of))))
+    let all = records::heads(batch, cap_bytes)?.map(move |head| head.map(of));
+    Ok(Box::new(all.filter(move |r| r.as_ref().map_or(true, |r| r.offset >= start))))
 }
 
 fn corrupt(_: RecordsError) -> ResponseError {
