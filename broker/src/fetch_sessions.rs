@@ -27,6 +27,8 @@ pub struct Wanted {
     pub id: TopicPartition,
     /// The topic's name; empty where the client gives ids and there is no such topic.
     pub topic: Arc<str>,
+    /// True if the client gives the topic's id, false if it gives the name.
+    pub by_id: bool,
     /// Offset of the first record wanted.
     pub fetch_offset: i64,
     /// Most bytes wanted of this partition.
@@ -37,12 +39,22 @@ pub struct Wanted {
     pub last_fetched_epoch: i32,
 }
 
-/// Names a partition as the client does: names of topics that do not exist must stay apart.
-type Key = (TopicId, Arc<str>, i32);
+/// Names a partition as the client does, with the topic's id or its name alone: topics come and go, and
+/// which name goes with an id, or which id with a name, changes while a session names the one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// By the topic's id.
+    Id(TopicId, i32),
+    /// By the topic's name.
+    Name(Arc<str>, i32),
+}
 
 impl Wanted {
     fn key(&self) -> Key {
-        (self.id.topic, self.topic.clone(), self.id.partition)
+        match self.by_id {
+            true => Key::Id(self.id.topic, self.id.partition),
+            false => Key::Name(self.topic.clone(), self.id.partition),
+        }
     }
 }
 
@@ -81,7 +93,8 @@ struct Session {
 pub struct Begun {
     /// Session id to answer; 0 for none.
     pub session_id: i32,
-    /// The partitions to read, in the order in which they are due.
+    /// The partitions to read, in the order in which they are due; those of a session as they were
+    /// known when it first named them.
     pub wanted: Vec<Wanted>,
     /// True if only what changed is answered.
     pub incremental: bool,
@@ -263,7 +276,15 @@ mod tests {
         let id = TopicPartition { topic: TopicId::NIL, partition };
         let topic = Arc::from("t");
         let (current_leader_epoch, last_fetched_epoch) = (-1, -1);
-        Wanted { id, topic, fetch_offset, max_bytes: 100, current_leader_epoch, last_fetched_epoch }
+        Wanted {
+            id,
+            topic,
+            by_id: false,
+            fetch_offset,
+            max_bytes: 100,
+            current_leader_epoch,
+            last_fetched_epoch,
+        }
     }
 
     fn request(session_id: i32, epoch: i32, wanted: Vec<Wanted>) -> SessionRequest {
@@ -357,5 +378,32 @@ mod tests {
         let forget =
             SessionRequest { forgotten: vec![wanted(0, 0).key()], ..request(id, 1, vec![]) };
         assert_eq!(sessions.begin(forget).unwrap().wanted, [wanted(1, 0)]);
+    }
+
+    /// The other of id and name is another once the topic is deleted, or made again.
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_is_known_by_what_the_client_calls_it() {
+        let sessions = sessions(2);
+        let other = TopicPartition { topic: TopicId(uuid::Uuid::from_u128(7)), partition: 0 };
+        let by_name = [wanted(0, 0), Wanted { id: other, ..wanted(0, 5) }];
+        let id = TopicId(uuid::Uuid::from_u128(8));
+        let of_id = |topic: &str, fetch_offset| Wanted {
+            id: TopicPartition { topic: id, partition: 0 },
+            topic: topic.into(),
+            by_id: true,
+            ..wanted(0, fetch_offset)
+        };
+        for (before, after) in [by_name.into(), (of_id("t", 0), of_id("", 5))] {
+            let with = |session, epoch, wanted| SessionRequest {
+                uses_topic_ids: before.by_id,
+                ..request(session, epoch, wanted)
+            };
+            let opened = sessions.begin(with(0, 0, vec![before.clone()])).unwrap().session_id;
+            let next = sessions.begin(with(opened, 1, vec![after.clone()])).unwrap();
+            assert_eq!(next.wanted, [after.clone()]);
+            let forget =
+                SessionRequest { forgotten: vec![before.key()], ..with(opened, 2, vec![]) };
+            assert_eq!(sessions.begin(forget).unwrap().wanted, []);
+        }
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Answer, Body, Context, text};
 use crate::core::Core;
-use crate::fetch_sessions::{Begun, SessionRequest, Told, Wanted};
+use crate::fetch_sessions::{Begun, Key, SessionRequest, Told, Wanted};
 use crate::leaders::Leaders;
 use crate::partition::PartitionLog;
 use crate::server::budget::AnswerGrant;
@@ -85,15 +85,18 @@ async fn answer(
         epoch: request.session_epoch,
         uses_topic_ids,
         wanted: wanted(core, &request.topics, uses_topic_ids),
-        forgotten: forgotten(core, &request.forgotten_topics_data, uses_topic_ids),
+        forgotten: forgotten(&request.forgotten_topics_data, uses_topic_ids),
     };
-    let begun = match core.fetch_sessions.begin(session) {
+    let mut begun = match core.fetch_sessions.begin(session) {
         Ok(begun) => begun,
         Err(code) => {
             let refused = FetchAnswer { error_code: code.code(), ..FetchAnswer::default() };
             return (refused, core.answer_bytes.grant(0));
         }
     };
+    if begun.incremental {
+        resolve_anew(core, &mut begun.wanted);
+    }
     let (reads, grant) = read_or_wait(core, &request, &begun.wanted).await;
     let bytes: usize = reads.iter().map(|read| read.bytes).sum();
     metrics::counter!(metric_names::FETCHED_BYTES).increment(bytes as u64);
@@ -202,6 +205,7 @@ fn wanted(core: &Core, topics: &[FetchTopic], uses_topic_ids: bool) -> Vec<Wante
         wanted.extend(topic.partitions.iter().map(|p| Wanted {
             id: TopicPartition { topic: id, partition: p.partition },
             topic: name.clone(),
+            by_id: uses_topic_ids,
             fetch_offset: p.fetch_offset,
             max_bytes: p.partition_max_bytes,
             current_leader_epoch: p.current_leader_epoch,
@@ -211,17 +215,30 @@ fn wanted(core: &Core, topics: &[FetchTopic], uses_topic_ids: bool) -> Vec<Wante
     wanted
 }
 
-fn forgotten(
-    core: &Core,
-    topics: &[ForgottenTopic],
-    uses_topic_ids: bool,
-) -> Vec<(TopicId, Arc<str>, i32)> {
+fn forgotten(topics: &[ForgottenTopic], uses_topic_ids: bool) -> Vec<Key> {
     let mut forgotten = Vec::new();
     for topic in topics {
-        let (id, name) = resolve(core, &topic.topic, topic.topic_id, uses_topic_ids);
-        forgotten.extend(topic.partitions.iter().map(|p| (id, name.clone(), *p)));
+        let name: Arc<str> = Arc::from(topic.topic.as_str());
+        forgotten.extend(topic.partitions.iter().map(|partition| match uses_topic_ids {
+            true => Key::Id(TopicId(topic.topic_id), *partition),
+            false => Key::Name(name.clone(), *partition),
+        }));
     }
     forgotten
+}
+
+/// What a session names may have been made, deleted, or made again since it was named.
+fn resolve_anew(core: &Core, wanted: &mut [Wanted]) {
+    let mut last: Option<((TopicId, Arc<str>), (TopicId, Arc<str>))> = None;
+    for w in wanted {
+        let before = (w.id.topic, w.topic.clone());
+        let now = match last.take() {
+            Some((same, now)) if same == before => now,
+            _ => resolve(core, &before.1, before.0.0, w.by_id),
+        };
+        (w.id.topic, w.topic) = now.clone();
+        last = Some((before, now));
+    }
 }
 
 /// Id and name of a topic as the client gave the one or the other: an unknown name gets the nil
