@@ -14,8 +14,7 @@ use kafka_protocol::messages::{
 use odradek_common::ids::TopicPartition;
 use tracing::warn;
 
-use super::metadata::OPERATIONS_UNKNOWN;
-use super::{Context, text};
+use super::{Context, operations, text};
 use crate::core::Core;
 use crate::{endpoints, reading};
 
@@ -32,8 +31,8 @@ pub(super) fn describe_cluster(
     context: &Context,
     request: &DescribeClusterRequest,
 ) -> DescribeClusterResponse {
-    let answer =
-        DescribeClusterResponse::default().with_cluster_authorized_operations(OPERATIONS_UNKNOWN);
+    let operations = operations::of_cluster(request.include_cluster_authorized_operations);
+    let answer = DescribeClusterResponse::default().with_cluster_authorized_operations(operations);
     if context.version >= ENDPOINT_TYPE_SINCE && request.endpoint_type != BROKERS {
         return answer
             .with_error_code(ResponseError::MismatchedEndpointType.code())

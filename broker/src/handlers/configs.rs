@@ -119,7 +119,8 @@ fn described(core: &Core, asked: &DescribeConfigsResource) -> Result<Vec<Describ
             return Err(Failure::new(ResponseError::InvalidRequest, message));
         }
     };
-    if let Some(keys) = &asked.configuration_keys {
+    // None are all, as in Kafka.
+    if let Some(keys) = asked.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
         let keys: BTreeSet<&str> = keys.iter().map(|k| k.as_str()).collect();
         all.retain(|one| keys.contains(one.name));
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::FutureExt;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{
@@ -11,7 +12,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Answer, Body, Context, offsets, text, topics};
+use super::{Answer, Body, Context, offsets, operations, text, topics};
 use crate::core::Core;
 use crate::endpoints;
 use crate::group::Deferred;
@@ -19,6 +20,7 @@ use crate::topics::{LiveTopics, OFFSETS_TOPIC};
 
 /// The key type of consumer groups.
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 /// From this version on a request asks for many keys (KIP-699).
 const MANY_SINCE: i16 = 4;
 
@@ -38,7 +40,17 @@ pub(super) async fn handle(core: &Core, context: &Context, request: RequestKind)
         RequestKind::OffsetFetch(r) => now(groups.fetch(version, each_once(r)).await).await,
         RequestKind::OffsetDelete(r) => offsets::delete(core, r).await,
         RequestKind::ListGroups(r) => now(groups.list(version, r).await).await,
-        RequestKind::DescribeGroups(r) => now(groups.describe(version, r).await).await,
+        RequestKind::DescribeGroups(r) => {
+            let operations = operations::of_group(r.include_authorized_operations);
+            let described = groups.describe(version, r).await;
+            let described = described.map(move |mut response| {
+                for group in response.groups.iter_mut().filter(|group| group.error_code == 0) {
+                    group.authorized_operations = operations;
+                }
+                response
+            });
+            now(described.boxed()).await
+        }
         RequestKind::DeleteGroups(r) => later(groups.delete_groups(r).await),
         // The dispatch sends nothing else here.
         _ => Answer::Close,
@@ -105,8 +117,13 @@ async fn find(core: &Core, context: &Context, key_type: i8, key: StrBytes) -> Co
             .with_error_message(Some(text(message)))
     };
     if key_type != GROUP {
-        let message = "this release coordinates consumer groups only";
-        return failed(key, ResponseError::InvalidRequest, message);
+        let message = "this release coordinates consumer groups only, no transactions";
+        // librdkafka asks again for ever after any other code.
+        let code = match key_type {
+            TRANSACTION => ResponseError::TransactionalIdAuthorizationFailed,
+            _ => ResponseError::InvalidRequest,
+        };
+        return failed(key, code, message);
     }
     if core.image().live_topic_named(OFFSETS_TOPIC).is_none() {
         let made = topics::auto_create(core, &TopicName(text(OFFSETS_TOPIC))).await;

@@ -20,13 +20,10 @@ use odradek_common::limits::DESCRIBED_PARTITIONS;
 use odradek_metadata::Image;
 use odradek_metadata::image::{Partition, Topic};
 
-use super::{Context, text, topics};
+use super::{Context, operations, text, topics};
 use crate::core::Core;
 use crate::endpoints;
 use crate::topics::{LiveTopics, is_internal};
-
-/// No authorisation: which operations are allowed is not said.
-pub(super) const OPERATIONS_UNKNOWN: i32 = i32::MIN;
 
 /// Serves Metadata; topics asked for by name are made where that is allowed.
 pub(super) async fn metadata(
@@ -34,6 +31,10 @@ pub(super) async fn metadata(
     context: &Context,
     request: MetadataRequest,
 ) -> MetadataResponse {
+    let operations = operations::of_topic(request.include_topic_authorized_operations);
+    let described = |image: &Image, topic: &Topic| {
+        described(image, topic).with_topic_authorized_operations(operations)
+    };
     let create = request.allow_auto_topic_creation && core.settings().topics.auto_create;
     let topics = match &request.topics {
         // Version 0 says "all" with an empty list, later ones with null.
@@ -75,6 +76,9 @@ pub(super) async fn metadata(
         .with_brokers(brokers(&image, &context.listener))
         .with_cluster_id(Some(text(core.cluster.as_str())))
         .with_controller_id(WireBrokerId(core.me.broker.0))
+        .with_cluster_authorized_operations(operations::of_cluster(
+            request.include_cluster_authorized_operations,
+        ))
         .with_topics(topics)
 }
 
@@ -220,7 +224,7 @@ fn described_page(
     let answer = DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(TopicName(text(name))))
         .with_is_internal(is_internal(name))
-        .with_topic_authorized_operations(OPERATIONS_UNKNOWN);
+        .with_topic_authorized_operations(operations::of_topic(true));
     let Some(topic) = image.live_topic_named(name) else {
         let code = ResponseError::UnknownTopicOrPartition.code();
         return (answer.with_error_code(code), None);

@@ -9,6 +9,7 @@ mod groups;
 mod list_offsets;
 mod metadata;
 mod offsets;
+mod operations;
 mod produce;
 mod producers;
 mod records;

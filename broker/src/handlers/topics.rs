@@ -235,6 +235,11 @@ pub(super) async fn auto_create(core: &Core, name: &TopicName) -> Result<(), Res
     match create(core, &topic, false, deadline).await {
         Ok(_) => Ok(()),
         Err(error) if error.code == ResponseError::TopicAlreadyExists => Ok(()),
+        // Java's clients ask again soon for those codes only that are about metadata.
+        Err(Failure {
+            code: ResponseError::NotController | ResponseError::RequestTimedOut,
+            ..
+        }) => Err(ResponseError::LeaderNotAvailable),
         Err(error) => Err(error.code),
     }
 }

@@ -116,6 +116,10 @@ impl GroupService {
         let answer = async move {
             let pick = |answer| if let Answer::Sync(sync) = answer { Some(sync) } else { None };
             let mut response = answered(pending.await, pick).unwrap_or_else(refused);
+            if response.error_code == ResponseError::CoordinatorLoadInProgress.code() {
+                // Java's consumer does not expect it here; to join again is what there is to do.
+                response.error_code = ResponseError::RebalanceInProgress.code();
+            }
             if version < 5 {
                 (response.protocol_type, response.protocol_name) = (None, None);
             }
