@@ -85,23 +85,20 @@ func (m *member) change(which []int32, held bool) {
 func (m *member) consume() {
 	defer close(m.stopped)
 	for {
-		fetches := m.client.PollFetches(context.Background())
+		// It ends also if nothing comes: a commit that a rebalance overtook is made again.
+		poll, cancel := context.WithTimeout(context.Background(), stepLimit/100)
+		fetches := m.client.PollFetches(poll)
+		cancel()
 		if fetches.IsClientClosed() {
 			return
 		}
-		if err := fetches.Err(); err != nil {
+		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			m.shared.problem("fetch: %v", err)
 		}
-		touched := map[int32]bool{}
 		for _, record := range fetches.Records() {
 			m.take(record)
-			touched[record.Partition] = true
 		}
-		var which []int32
-		for partition := range touched {
-			which = append(which, partition)
-		}
-		m.commit(context.Background(), which)
+		m.commit(context.Background(), m.uncommitted())
 		m.client.AllowRebalance()
 	}
 }
@@ -123,6 +120,21 @@ func (m *member) take(record *kgo.Record) {
 		m.shared.problems = append(m.shared.problems, fmt.Sprintf("%d/%d again, %d was committed", record.Partition, record.Offset, floor))
 	}
 	m.shared.delivered[place{record.Partition, record.Offset}] = true
+}
+
+// uncommitted names the partitions whose position is not the one that was committed last.
+func (m *member) uncommitted() []int32 {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.shared.lock.Lock()
+	defer m.shared.lock.Unlock()
+	var which []int32
+	for partition, next := range m.position {
+		if m.shared.committed[partition] != next {
+			which = append(which, partition)
+		}
+	}
+	return which
 }
 
 // commit commits the positions of these partitions. A commit that a rebalance overtook did not happen, so what it
@@ -187,26 +199,27 @@ func spread(members []*member) bool {
 	return slices.Equal(held, []int32{0, 1, 2, 3, 4, 5})
 }
 
-// caughtUp waits until the partitions are spread and everything was delivered.
+// caughtUp waits until the partitions are spread and everything was delivered and committed.
 func (r *run) caughtUp(ctx context.Context, s *shared, members []*member) error {
 	total := 0
 	for _, end := range r.ends {
 		total += int(end)
 	}
-	state := func() (int, []string) {
+	state := func() (int, bool, []string) {
 		s.lock.Lock()
 		defer s.lock.Unlock()
-		return len(s.delivered), slices.Clone(s.problems)
+		return len(s.delivered), s.committed == r.ends, slices.Clone(s.problems)
 	}
 	what := func() string {
-		delivered, problems := state()
-		return fmt.Sprintf("%d of %d delivered, spread: %t, problems: %v", delivered, total, spread(members), problems)
+		delivered, committed, problems := state()
+		return fmt.Sprintf("%d of %d delivered, all committed: %t, spread: %t, problems: %v",
+			delivered, total, committed, spread(members), problems)
 	}
 	err := within(ctx, what, func() bool {
-		delivered, problems := state()
-		return len(problems) > 0 || (delivered == total && spread(members))
+		delivered, committed, problems := state()
+		return len(problems) > 0 || (delivered == total && committed && spread(members))
 	})
-	if _, problems := state(); err == nil && len(problems) > 0 {
+	if _, _, problems := state(); err == nil && len(problems) > 0 {
 		return errors.New(what())
 	}
 	return err

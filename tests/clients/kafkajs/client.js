@@ -205,6 +205,8 @@ async function caughtUp(members) {
   const total = ends.reduce((sum, end) => sum + end)
   await within(() => spread(members) || Member.problems.length, () => `spread ${JSON.stringify(members.map(m => m.held))}`)
   await within(() => Member.delivered.size === total || Member.problems.length, () => `${Member.delivered.size} of ${total}`)
+  const isCommitted = () => ends.every((end, partition) => Member.committed.get(partition) === end)
+  await within(() => isCommitted() || Member.problems.length, () => `committed ${[...Member.committed]} of ${ends}`)
   assert.deepStrictEqual(Member.problems, [])
 }
 

@@ -280,13 +280,12 @@ class Member(threading.Thread):
             uncommitted = 0
             while not self.stopped.is_set():
                 message = self.consumer.poll(0.1)
-                if message is None:
-                    continue
-                equal(message.error(), None, "error")
-                self.take(message)
-                uncommitted += 1
-                if uncommitted == 25:
-                    self.commit(self.position.keys())
+                if message is not None:
+                    equal(message.error(), None, "error")
+                    self.take(message)
+                    uncommitted += 1
+                due = uncommitted >= 25 or (uncommitted and message is None)
+                if due and self.commit(self.position.keys()):
                     uncommitted = 0
         except Exception as error:
             Member.problems.append(f"{type(error).__name__} {error}")
@@ -307,21 +306,22 @@ class Member(threading.Thread):
             self.position[partition] = offset + 1
 
     def commit(self, partitions):
+        """False if a rebalance overtook it: what it named may be delivered again, and is committed again."""
         offsets = [TopicPartition(TOPIC, p, self.position[p]) for p in partitions if p in self.position]
         if not offsets:
-            return
+            return True
         try:
             answers = self.consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            # A rebalance overtook the commit: it did not happen, so what it named may be delivered again.
             if error.args[0].code() in (KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS):
-                return
+                return False
             raise
         for done in answers:
             if done.error is not None:
                 raise KafkaException(done.error)
             with Member.lock:
                 Member.committed[done.partition] = done.offset
+        return True
 
     def assigned(self, _consumer, partitions):
         self.held |= {p.partition for p in partitions}
@@ -352,6 +352,7 @@ def caught_up(members):
     within(lambda: spread(members) or Member.problems, lambda: f"spread: {[m.held for m in members]}")
     total = sum(ends.values())
     within(lambda: len(Member.delivered) == total or Member.problems, lambda: f"{len(Member.delivered)} of {total}")
+    within(lambda: Member.committed == ends or Member.problems, lambda: f"committed {Member.committed} of {ends}")
     equal(Member.problems, [], "members")
 
 

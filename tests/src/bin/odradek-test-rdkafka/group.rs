@@ -38,18 +38,21 @@ pub async fn steps(run: &mut Run) -> Result<()> {
 async fn caught_up(run: &Run, shared: &Shared, members: &[Member]) -> Result<()> {
     let total = usize::try_from(run.total())?;
     let each = usize::try_from(PARTITIONS)? / members.len();
-    let waited = within("spread and delivered", || {
+    let waited = within("spread, delivered and committed", || {
         let held: Vec<_> = members.iter().map(Member::held).collect();
         let mut all: Vec<i32> = held.iter().flatten().copied().collect();
         all.sort_unstable();
         let spread = all == (0..PARTITIONS).collect::<Vec<_>>()
             && held.iter().all(|held| held.len() == each);
-        let done = spread && shared.delivered.lock().len() == total;
+        let done = spread
+            && shared.delivered.lock().len() == total
+            && shared.committed.lock().values().copied().eq(run.ends);
         Ok(done || !shared.problems.lock().is_empty())
     });
     waited.await.with_context(|| {
         let held: Vec<_> = members.iter().map(Member::held).collect();
-        format!("{} of {total} delivered, held {held:?}", shared.delivered.lock().len())
+        let (delivered, committed) = (shared.delivered.lock().len(), shared.committed.lock());
+        format!("{delivered} of {total} delivered, committed {committed:?}, held {held:?}")
     })?;
     let problems = shared.problems.lock().clone();
     ensure!(problems.is_empty(), "{problems:?}");

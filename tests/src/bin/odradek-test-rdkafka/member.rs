@@ -17,7 +17,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use crate::run::{Run, check_record};
 
-/// Records after which a member commits.
+/// Records after which a member commits; it does as well when no more come.
 const COMMIT_EVERY: usize = 25;
 
 /// What the members of a group know together.
@@ -82,14 +82,15 @@ impl Inner {
         self.shared.delivered.lock().insert((partition, offset));
     }
 
-    fn commit<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, partitions: &[i32]) {
+    /// False if a rebalance overtook it: what it named may be delivered again, and is committed again.
+    fn commit<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, partitions: &[i32]) -> bool {
         let position = self.position.lock().clone();
         let named: Vec<(i32, i64)> = partitions
             .iter()
             .filter_map(|partition| Some((*partition, *position.get(partition)?)))
             .collect();
         if named.is_empty() {
-            return;
+            return true;
         }
         let mut offsets = TopicPartitionList::new();
         for (partition, offset) in &named {
@@ -101,12 +102,12 @@ impl Inner {
         }
         match consumer.commit(&offsets, CommitMode::Sync) {
             Ok(()) => self.shared.committed.lock().extend(named),
-            // A rebalance overtook the commit: it did not happen, so what it named may be delivered again.
             Err(KafkaError::ConsumerCommit(
                 RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::RebalanceInProgress,
-            )) => {}
+            )) => return false,
             Err(error) => self.problem(format!("commit: {error}")),
         }
+        true
     }
 }
 
@@ -134,16 +135,21 @@ impl Member {
         let thread = std::thread::spawn(move || {
             let mut uncommitted = 0;
             while !stop.load(Ordering::Acquire) {
-                match consumer.poll(Duration::from_millis(100)) {
-                    None => continue,
-                    Some(Ok(message)) => own.take(base_ms, &message),
+                let polled = consumer.poll(Duration::from_millis(100));
+                let is_idle = polled.is_none();
+                match polled {
+                    None => {}
+                    Some(Ok(message)) => {
+                        own.take(base_ms, &message);
+                        uncommitted += 1;
+                    }
                     Some(Err(error)) => own.problem(error.to_string()),
                 }
-                uncommitted += 1;
-                if uncommitted == COMMIT_EVERY {
-                    uncommitted = 0;
+                if uncommitted >= COMMIT_EVERY || (uncommitted > 0 && is_idle) {
                     let held: Vec<i32> = own.position.lock().keys().copied().collect();
-                    own.commit(&consumer, &held);
+                    if own.commit(&consumer, &held) {
+                        uncommitted = 0;
+                    }
                 }
             }
             // Its drop leaves the group, by way of a revocation.
