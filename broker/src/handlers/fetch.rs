@@ -229,7 +229,7 @@ fn forgotten(topics: &[ForgottenTopic], uses_topic_ids: bool) -> Vec<Key> {
 
 /// What a session names may have been made, deleted, or made again since it was named.
 fn resolve_anew(core: &Core, wanted: &mut [Wanted]) {
-    let mut last: Option<((TopicId, Arc<str>), (TopicId, Arc<str>))> = None;
+    let mut last: Option<(Named, Named)> = None;
     for w in wanted {
         let before = (w.id.topic, w.topic.clone());
         let now = match last.take() {
@@ -241,9 +241,12 @@ fn resolve_anew(core: &Core, wanted: &mut [Wanted]) {
     }
 }
 
+/// Id and name of a topic.
+type Named = (TopicId, Arc<str>);
+
 /// Id and name of a topic as the client gave the one or the other: an unknown name gets the nil
 /// id, an unknown id the empty name.
-fn resolve(core: &Core, name: &str, id: uuid::Uuid, by_id: bool) -> (TopicId, Arc<str>) {
+fn resolve(core: &Core, name: &str, id: uuid::Uuid, by_id: bool) -> Named {
     if by_id {
         let id = TopicId(id);
         (id, core.topic_name(id).unwrap_or_else(|| Arc::from("")))
