@@ -400,7 +400,7 @@ mod tests {
             };
             let opened = sessions.begin(with(0, 0, vec![before.clone()])).unwrap().session_id;
             let next = sessions.begin(with(opened, 1, vec![after.clone()])).unwrap();
-            assert_eq!(next.wanted, [after.clone()]);
+            assert_eq!(next.wanted, std::slice::from_ref(&after));
             let forget =
                 SessionRequest { forgotten: vec![before.key()], ..with(opened, 2, vec![]) };
             assert_eq!(sessions.begin(forget).unwrap().wanted, []);
