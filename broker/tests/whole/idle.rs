@@ -42,38 +42,36 @@ async fn produce(wire: &mut Wire, core: &Core, store: &Arc<Faulty>) {
     assert!(segments(store).await > 0);
 }
 
-#[test]
-fn the_records_of_a_deleted_topic_go() {
+/// Runs `then` on a broker with one record, which is in a segment.
+fn with_a_record(then: impl AsyncFnOnce(&mut Wire, &Core, &Arc<Faulty>)) {
     let (store, _faults) = store(1);
     let life = Life::start(object(&[]), &SimFiles::new(), Some(store.clone()), 1).unwrap();
-    let core = life.core().clone();
     client().block_on(async {
         let mut wire = Wire::open(life.port).await.unwrap();
-        produce(&mut wire, &core, &store).await;
-        delete_topic(&mut wire, "t", 10_000).await.unwrap();
-        wait_for("the segment goes", async || segments(&store).await == 0).await;
-        assert_eq!(core.image().groups().count(), 0);
+        produce(&mut wire, life.core(), &store).await;
+        then(&mut wire, life.core(), &store).await;
     });
-    drop(core);
     life.crash();
 }
 
 #[test]
+fn the_records_of_a_deleted_topic_go() {
+    with_a_record(async |wire, core, store| {
+        delete_topic(wire, "t", 10_000).await.unwrap();
+        wait_for("the segment goes", async || segments(store).await == 0).await;
+        assert_eq!(core.image().groups().count(), 0);
+    });
+}
+
+#[test]
 fn records_below_the_log_start_go() {
-    let (store, _faults) = store(1);
-    let life = Life::start(object(&[]), &SimFiles::new(), Some(store.clone()), 1).unwrap();
-    let core = life.core().clone();
-    client().block_on(async {
-        let mut wire = Wire::open(life.port).await.unwrap();
-        produce(&mut wire, &core, &store).await;
+    with_a_record(async |wire, _core, store| {
         let end = DeleteRecordsPartition::default().with_partition_index(0).with_offset(-1);
         let topic = DeleteRecordsTopic::default().with_name(name("t")).with_partitions(vec![end]);
         let request =
             DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
         let answer = wire.call(&request, 2).await.unwrap();
         assert_eq!(answer.topics[0].partitions[0].low_watermark, 1);
-        wait_for("the segment goes", async || segments(&store).await == 0).await;
+        wait_for("the segment goes", async || segments(store).await == 0).await;
     });
-    drop(core);
-    life.crash();
 }
