@@ -71,6 +71,9 @@ async fn check(given: &GivenSettings, args: &CheckStoreArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(USAGE, &error),
     };
+    if let Err(error) = telemetry::init(&settings.log_output) {
+        return fail(USAGE, &error);
+    }
     let world = World::of_machine();
     let store = match opening::connect(&settings, &world).await {
         Ok(store) => store,

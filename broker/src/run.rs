@@ -100,10 +100,24 @@ fn welcome(settings: &Settings, process: &Process) {
         settings.node.data_dir.display(),
         if settings.wal_kind == crate::settings::WalKind::Disk { ", write-ahead log" } else { "" }
     );
-    let _ = writeln!(out, "  try        odradek topic create hello --partitions 3");
-    let _ = writeln!(out, "             echo 'first record' | odradek produce hello");
-    let _ = writeln!(out, "             odradek consume hello --from beginning");
+    let to = bootstrap(&process.listening);
+    let _ = writeln!(out, "  try        odradek topic create hello --partitions 3{to}");
+    let _ = writeln!(out, "             echo 'first record' | odradek produce hello{to}");
+    let _ = writeln!(out, "             odradek consume hello --from beginning{to}");
     let _ = out.flush();
+}
+
+/// What the commands have to be told to find this broker.
+fn bootstrap(listening: &[(String, String, u16)]) -> String {
+    let Some((_, host, port)) = listening.first() else { return String::new() };
+    let host = match host.as_str() {
+        "" | "0.0.0.0" => "localhost",
+        host => host,
+    };
+    match (host, port) {
+        ("localhost", 9092) => String::new(),
+        _ => format!(" -b {host}:{port}"),
+    }
 }
 
 /// Connections and segments take file descriptors: as many as the system lets us have.

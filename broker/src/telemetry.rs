@@ -1,9 +1,11 @@
-//! The log: events of `tracing` on standard error, as lines for people or as JSON.
+//! The log: events of `tracing` on standard error, as lines for people or as JSON. Where they cannot be
+//! written, to a disk that is full or a reader that is gone, they are dropped and the broker goes on.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::settings::{LogFormat, LogOutput};
@@ -20,7 +22,7 @@ pub enum TelemetryError {
         /// The value.
         given: String,
         /// What the parser says.
-        source: tracing_subscriber::filter::ParseError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The process has a log already.
     #[error("the log is started already")]
@@ -30,9 +32,38 @@ pub enum TelemetryError {
 /// Starts the log of this process. Settings are read before; what they warn of is logged after.
 pub fn init(output: &LogOutput) -> Result<(), TelemetryError> {
     let colours = std::io::stderr().is_terminal();
-    let subscriber = subscriber(output, std::io::stderr, colours)?;
+    let subscriber = subscriber(output, || Dropping(io::stderr()), colours)?;
     tracing::subscriber::set_global_default(subscriber)?;
     Ok(())
+}
+
+/// Takes what cannot be written for written. Who is told of an error would tell of it on standard
+/// error, and end the process because that fails.
+struct Dropping<W>(W);
+
+impl<W: Write> Write for Dropping<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.0.write(bytes).ok().filter(|written| *written > 0).unwrap_or(bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
+/// Kept to warnings unless the setting names it: it tells of each heartbeat.
+const QUIET: &str = "openraft=warn";
+
+/// The filter of `log.level`: levels and directives as of `EnvFilter`, where a word alone is a level and
+/// nothing else.
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let wrong = |source| TelemetryError::Level { given: level.to_owned(), source };
+    for word in level.split(',').map(str::trim).filter(|word| !word.contains(['=', '['])) {
+        word.parse::<LevelFilter>().map_err(|e| wrong(e.into()))?;
+    }
+    let all = format!("{QUIET},{level}");
+    EnvFilter::builder().parse(all).map_err(|e| wrong(e.into()))
 }
 
 type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
@@ -45,9 +76,7 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder()
-        .parse(&output.level)
-        .map_err(|source| TelemetryError::Level { given: output.level.clone(), source })?;
+    let filter = filter(&output.level)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match output.format {
         LogFormat::Text => Box::new(builder.with_ansi(colours).finish()),
@@ -57,7 +86,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::Arc;
 
     use parking_lot::Mutex;
@@ -111,8 +139,33 @@ mod tests {
 
     #[test]
     fn a_wrong_level_is_told() {
-        let output = LogOutput { format: LogFormat::Text, level: "odradek=loud".to_owned() };
-        let error = subscriber(&output, io::sink, false).err().unwrap().to_string();
-        assert!(error.starts_with("log.level: 'odradek=loud' is neither"), "{error}");
+        for level in ["odradek=loud", "nonsense", "info,nonsense"] {
+            let output = LogOutput { format: LogFormat::Text, level: level.to_owned() };
+            let error = subscriber(&output, io::sink, false).err().unwrap().to_string();
+            assert!(error.starts_with(&format!("log.level: '{level}' is neither")), "{error}");
+        }
+    }
+
+    #[test]
+    fn openraft_is_quiet_unless_it_is_named() {
+        let shown = |level| filter(level).unwrap().to_string();
+        assert!(shown("info,odradek_storage=debug").contains("openraft=warn"));
+        assert!(!shown("openraft=debug").contains("openraft=warn"));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_dropped() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        let mut log = Dropping(Full);
+        log.write_all(b"a line").unwrap();
+        log.flush().unwrap();
     }
 }
