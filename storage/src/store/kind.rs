@@ -89,7 +89,23 @@ pub fn describe(error: &Error) -> String {
                  from the machine's metadata service ({text})"
             )
         }
-        StoreErrorKind::Transient => format!("the store cannot be reached or fails ({text})"),
+        StoreErrorKind::Transient => {
+            format!("the store cannot be reached or fails ({})", with_cause(error, text))
+        }
+        _ => text,
+    }
+}
+
+/// Adds the innermost cause, such as a refused connection: the outer errors often do not tell it.
+fn with_cause(error: &Error, text: String) -> String {
+    let mut next = error.source();
+    let mut cause = None;
+    while let Some(inner) = next {
+        cause = Some(inner.to_string());
+        next = inner.source();
+    }
+    match cause {
+        Some(cause) if !text.contains(&cause) => format!("{text}: {cause}"),
         _ => text,
     }
 }
