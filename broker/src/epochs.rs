@@ -5,6 +5,7 @@ use kafka_protocol::ResponseError;
 use odradek_common::ids::LeaderEpoch;
 use odradek_protocol::fetch::EpochEnd;
 
+use crate::confirmation::Confirmation;
 use crate::core::Core;
 use crate::partition::PartitionLog;
 
@@ -26,11 +27,12 @@ pub fn check_current(log: &PartitionLog, known: i32) -> Result<(), ResponseError
 /// `NotLeaderOrFollower` if the owner, who alone knows the end of its own epoch, is not confirmed.
 pub async fn end_of(
     core: &Core,
+    confirmation: &mut Confirmation<'_>,
     log: &PartitionLog,
     asked: i32,
 ) -> Result<Option<EpochEnd>, ResponseError> {
     if asked == log.leader_epoch.0 {
-        confirm(log).await?;
+        confirmation.of(log).await?;
         let end_offset = log.offsets().high_watermark;
         return Ok(Some(EpochEnd { epoch: asked, end_offset }));
     }
@@ -55,19 +57,17 @@ pub async fn parted(
     if present && offset <= log.offsets().append_end {
         return Ok(None);
     }
+    let mut confirmation = Confirmation::new(core);
     if epoch > log.leader_epoch.0 {
-        confirm(log).await?;
+        confirmation.of(log).await?;
     }
-    let end = end_of(core, log, epoch).await?.ok_or(ResponseError::OffsetOutOfRange)?;
+    let end = end_of(core, &mut confirmation, log, epoch)
+        .await?
+        .ok_or(ResponseError::OffsetOutOfRange)?;
     if offset < log.offsets().log_start {
         return Err(ResponseError::OffsetOutOfRange);
     }
     Ok((end.epoch < epoch || end.end_offset < offset).then_some(end))
-}
-
-/// By a slot that was cut after the request came (law 5.3).
-async fn confirm(log: &PartitionLog) -> Result<(), ResponseError> {
-    log.chain().confirm().await.map_err(|_| ResponseError::NotLeaderOrFollower)
 }
 
 /// The newest epoch of `history` (epoch, start offset) that is not above `asked`, with its end,

@@ -10,6 +10,7 @@ use odradek_common::limits::{COORDINATOR_BATCH_BYTES, DECOMPRESSED_BATCH_BYTES};
 use odradek_protocol::records::{self, BatchBuilder};
 use parking_lot::Mutex;
 
+use crate::confirmation::Confirmation;
 use crate::coordinator::{
     AppendPosition, CoordinatorLog, CoordinatorRecord, LogError, LogPage, StoredRecord,
 };
@@ -157,7 +158,8 @@ impl CoordinatorLog for InternalLog {
     }
 
     async fn confirm(&self) -> Result<(), LogError> {
-        self.log.chain().confirm().await.map_err(|_| LogError::Fenced)
+        let core = self.core()?;
+        Confirmation::new(&core).of(&self.log).await.map_err(|_| LogError::Fenced)
     }
 
     async fn set_log_start(&self, offset: i64) -> Result<(), LogError> {

@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod background;
 pub mod cli;
 pub mod client;
+pub mod confirmation;
 pub mod coordinator;
 pub mod core;
 pub mod directory;

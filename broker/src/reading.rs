@@ -12,6 +12,7 @@ use odradek_storage::range::PartitionRanges;
 use odradek_storage::reader::ReadError;
 use tracing::warn;
 
+use crate::confirmation::Confirmation;
 use crate::core::Core;
 use crate::metric_names;
 use crate::partition::{Found, PartitionLog};
@@ -44,8 +45,7 @@ pub struct BadName(String);
 /// Whole batches from the one that holds `offset` on, below the high watermark; nothing at its end.
 ///
 /// # Errors
-/// `OffsetOutOfRange` above the end only after the owner was confirmed by a slot cut after the
-/// request came (law 5.2), `KafkaStorageError` if the bytes cannot be read now.
+/// `OffsetOutOfRange` above the end only after the owner was confirmed (law 5.2), `KafkaStorageError` if the bytes cannot be read now.
 pub async fn read(
     core: &Core,
     log: &PartitionLog,
@@ -59,7 +59,7 @@ pub async fn read(
             metrics::counter!(metric_names::LOG_CACHE_HITS).increment(1);
             Ok(chunks)
         }
-        Found::OutOfRange => out_of_range(log, offset).await,
+        Found::OutOfRange => out_of_range(core, log, offset).await,
         Found::Stored if max_bytes == 0 && !min_one => Ok(Vec::new()),
         Found::Stored => {
             metrics::counter!(metric_names::LOG_CACHE_MISSES).increment(1);
@@ -103,9 +103,13 @@ pub async fn batch_with_max_timestamp(
 }
 
 /// A consumer that is told so resets its position, so only a confirmed owner may say it.
-async fn out_of_range(log: &PartitionLog, offset: i64) -> Result<Vec<Bytes>, ResponseError> {
+async fn out_of_range(
+    core: &Core,
+    log: &PartitionLog,
+    offset: i64,
+) -> Result<Vec<Bytes>, ResponseError> {
     if offset > log.offsets().append_end {
-        log.chain().confirm().await.map_err(|_| ResponseError::NotLeaderOrFollower)?;
+        Confirmation::new(core).of(log).await?;
         if offset <= log.offsets().append_end {
             return Ok(Vec::new());
         }

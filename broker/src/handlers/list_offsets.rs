@@ -19,6 +19,7 @@ use kafka_protocol::messages::{
 };
 use odradek_common::ids::{TopicId, TopicPartition};
 
+use crate::confirmation::Confirmation;
 use crate::core::Core;
 use crate::partition::PartitionLog;
 use crate::{epochs, timestamps};
@@ -54,6 +55,7 @@ pub(super) async fn list_offsets(
 ) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     let mut seen = BTreeSet::new();
+    let mut confirmation = Confirmation::new(core);
     for topic in request.topics {
         let id = core.topic_id(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -63,7 +65,7 @@ pub(super) async fn list_offsets(
             // As in Kafka, a partition stands in a request once.
             let once = seen.insert((topic.name.to_string(), partition.partition_index));
             let listed = match once {
-                true => list(core, id, &partition).await,
+                true => list(core, &mut confirmation, id, &partition).await,
                 false => Err(ResponseError::InvalidRequest),
             };
             partitions.push(match listed {
@@ -87,6 +89,7 @@ pub(super) async fn list_offsets(
 
 async fn list(
     core: &Core,
+    confirmation: &mut Confirmation<'_>,
     topic: Option<TopicId>,
     asked: &ListOffsetsPartition,
 ) -> Result<Listed, ResponseError> {
@@ -100,9 +103,9 @@ async fn list(
     };
     match asked.timestamp {
         LATEST => {
-            // Durable state, after the owner is confirmed by a slot that was cut after the request
-            // came (law 5.3): a fenced owner would state an end that is behind.
-            log.chain().confirm().await.map_err(|_| ResponseError::NotLeaderOrFollower)?;
+            // Durable state, after the owner is confirmed (law 5.3): a fenced owner would state an end
+            // that is behind.
+            confirmation.of(&log).await?;
             let end = log.offsets().high_watermark;
             Ok(Listed { leader_epoch: log.leader_epoch.0, ..at(end) })
         }
@@ -136,12 +139,13 @@ pub(super) async fn offset_for_leader_epoch(
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
+    let mut confirmation = Confirmation::new(core);
     for topic in request.topics {
         let id = core.topic_id(&topic.topic);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let answer = EpochEndOffset::default().with_partition(partition.partition);
-            partitions.push(match end_of_epoch(core, id, &partition).await {
+            partitions.push(match end_of_epoch(core, &mut confirmation, id, &partition).await {
                 Ok((epoch, end)) => answer.with_leader_epoch(epoch).with_end_offset(end),
                 Err(code) => {
                     answer.with_error_code(code.code()).with_leader_epoch(-1).with_end_offset(-1)
@@ -159,6 +163,7 @@ pub(super) async fn offset_for_leader_epoch(
 
 async fn end_of_epoch(
     core: &Core,
+    confirmation: &mut Confirmation<'_>,
     topic: Option<TopicId>,
     asked: &OffsetForLeaderPartition,
 ) -> Result<(i32, i64), ResponseError> {
@@ -166,6 +171,6 @@ async fn end_of_epoch(
     let log: Arc<PartitionLog> =
         core.owned_log(TopicPartition { topic, partition: asked.partition })?;
     epochs::check_current(&log, asked.current_leader_epoch)?;
-    let end = epochs::end_of(core, &log, asked.leader_epoch).await?;
+    let end = epochs::end_of(core, confirmation, &log, asked.leader_epoch).await?;
     Ok(end.map_or((-1, -1), |end| (end.epoch, end.end_offset)))
 }

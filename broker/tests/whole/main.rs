@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod attempts;
+mod confirming;
 mod deleted_topics;
 mod history;
 mod idle;
