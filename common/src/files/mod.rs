@@ -37,7 +37,8 @@ pub trait File: Send + Sync + Debug {
     /// below it neither fails for lack of space nor changes the file's metadata.
     fn allocate(&self, len: u64) -> io::Result<()>;
     /// Makes all bytes written so far, and the length, durable (`fdatasync`). Never try again after
-    /// an error: the kernel may have dropped the pages, and the next call would say that all is well.
+    /// an error: the kernel may take the pages for written, and the next call, of another process
+    /// too, would say that all is well. Only what is written again since is durable then.
     fn sync(&self) -> io::Result<()>;
     /// Takes an exclusive advisory lock on the file until this handle is dropped; false if it is
     /// locked through another handle, of this process or of another.

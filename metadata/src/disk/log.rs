@@ -1,10 +1,12 @@
 //! The Raft log and vote in a redb database. Each call is one transaction: when it returns, the
 //! change is durable and whole; after a power cut it is there wholly or not at all.
 
+use std::io;
 use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use odradek_common::files::{OpenMode, SharedFiles};
+use odradek_common::files::{File, OpenMode, SharedFiles};
 use odradek_common::ids::BrokerId;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -29,6 +31,9 @@ const LAYOUT: u8 = 1;
 
 /// Pages that redb may keep in memory: the log is written and read once.
 const CACHE_BYTES: usize = 4 << 20;
+
+/// Bytes that are written again at a time.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Whose log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +60,17 @@ impl Log {
         files.create_dir_all(directory).map_err(at(directory))?;
         let path = directory.join(FILE);
         let names = files.list(directory).map_err(at(directory))?;
-        if !names.iter().any(|entry| entry.path == path) {
+        let file = if names.iter().any(|entry| entry.path == path) {
+            let file = open_alone(files, &path)?;
+            write_again(&*file).map_err(at(&path))?;
+            // A process that died may have renamed a file, a snapshot too, and not synced.
+            files.sync_dir(directory).map_err(at(directory))?;
+            file
+        } else {
             create(files, directory, identity)?;
-        }
-        let log = Self { db: database(files, &path)? };
+            open_alone(files, &path)?
+        };
+        let log = Self { db: database(file)? };
         log.check_identity(&path, identity)?;
         Ok(log)
     }
@@ -169,10 +181,10 @@ impl Log {
 fn create(files: &SharedFiles, directory: &Path, identity: Identity) -> Result<(), DiskError> {
     let (new, path) = (directory.join(NEW_FILE), directory.join(FILE));
     match files.remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(new)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(new)(error)),
         _ => {}
     }
-    let db = database(files, &new)?;
+    let db = database(open_alone(files, &new)?)?;
     let write = db.begin_write().map_err(redb::Error::from)?;
     {
         let mut state = write.open_table(STATE).map_err(redb::Error::from)?;
@@ -186,11 +198,33 @@ fn create(files: &SharedFiles, directory: &Path, identity: Identity) -> Result<(
     files.sync_dir(directory).map_err(at(directory))
 }
 
-fn database(files: &SharedFiles, path: &Path) -> Result<Database, DiskError> {
+/// Opens the file for this process alone.
+fn open_alone(files: &SharedFiles, path: &Path) -> Result<Arc<dyn File>, DiskError> {
     let file = files.open(path, OpenMode::ReadWrite).map_err(at(path))?;
     if !file.try_lock().map_err(at(path))? {
         return Err(DiskError::InUse { path: path.to_owned() });
     }
+    Ok(file)
+}
+
+/// What a dead process wrote and did not sync reads well until the power fails. So does what it
+/// *failed* to sync: Linux then takes the pages for written, and a sync alone would do nothing.
+/// Which pages the last transaction wrote the database does not tell, and the file is small.
+fn write_again(file: &dyn File) -> io::Result<()> {
+    let length = file.len()?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut position = 0;
+    while position < length {
+        let rest = usize::try_from(length - position).unwrap_or(CHUNK_BYTES);
+        let bytes = &mut chunk[..rest.min(CHUNK_BYTES)];
+        file.read_exact_at(bytes, position)?;
+        file.write_all_at(bytes, position)?;
+        position += bytes.len() as u64;
+    }
+    file.sync()
+}
+
+fn database(file: Arc<dyn File>) -> Result<Database, DiskError> {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     Ok(builder.create_with_backend(FileBackend(file)).map_err(redb::Error::from)?)

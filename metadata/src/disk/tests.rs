@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use odradek_common::files::sim::SimFiles;
+use odradek_common::files::sim::{Op, SimFiles};
 use odradek_common::files::{OpenMode, SharedFiles};
 use odradek_common::ids::BrokerId;
 use odradek_common::random::SeededRandom;
@@ -108,6 +108,58 @@ fn a_power_cut_anywhere_leaves_the_state_before_or_after() {
     }
 }
 
+/// Whatever a process left when it died, what the next one finds is there for good: somebody may
+/// have built upon it.
+fn check_found_for_good(files: &SimFiles, told: &str) {
+    files.heal();
+    let log = open(files).unwrap_or_else(|e| panic!("{told}: {e}"));
+    let next = log.last().unwrap().map_or(1, |(index, _)| index + 1);
+    let found = seen(&log);
+    for seed in 0..8 {
+        let after = files.power_cut(&SeededRandom::from_seed(seed));
+        let after = open(&after).unwrap_or_else(|e| panic!("{told}, seed {seed}: {e}"));
+        assert_eq!(seen(&after), found, "{told}, seed {seed}");
+    }
+    log.append(&[entry(next)]).unwrap();
+    for seed in 0..8 {
+        let after = files.power_cut(&SeededRandom::from_seed(seed));
+        let after = open(&after).unwrap_or_else(|e| panic!("{told}, seed {seed}: {e}"));
+        assert_eq!(seen(&after), seen(&log), "{told}, seed {seed}, gone on");
+    }
+}
+
+fn live_and_die(files: &SimFiles) {
+    if let Ok(log) = open(files) {
+        let _ = steps().iter().try_for_each(|step| step(&log));
+    }
+}
+
+#[test]
+fn what_a_dead_process_left_unsynced_is_made_durable() {
+    let whole = SimFiles::new();
+    live_and_die(&whole);
+    for halt in 0..whole.steps() {
+        let files = SimFiles::new();
+        files.halt_after(halt);
+        live_and_die(&files);
+        check_found_for_good(&files, &format!("killed after step {halt}"));
+    }
+}
+
+/// Linux takes pages that it failed to write for written: the next process reads them, and its own
+/// sync does not write them.
+#[test]
+fn what_a_failed_sync_left_is_written_again() {
+    let whole = SimFiles::new();
+    live_and_die(&whole);
+    for nth in 1..=whole.count(Op::Sync) {
+        let files = SimFiles::new();
+        files.fail_nth(Op::Sync, nth, std::io::ErrorKind::Other);
+        live_and_die(&files);
+        check_found_for_good(&files, &format!("sync {nth} failed"));
+    }
+}
+
 /// A sync that lies must be found out by some power cut, or it could be left out.
 #[test]
 fn every_sync_of_an_append_is_needed() {
@@ -139,7 +191,7 @@ fn an_append_takes_one_sync() {
 fn a_failed_sync_is_not_forgotten() {
     let files = SimFiles::new();
     let log = open(&files).unwrap();
-    files.fail_nth(odradek_common::files::sim::Op::Sync, 1, std::io::ErrorKind::Other);
+    files.fail_nth(Op::Sync, 1, std::io::ErrorKind::Other);
     assert!(log.append(&[entry(1)]).is_err());
     files.heal();
     assert!(log.append(&[entry(2)]).is_err(), "the log must not go on after a failed sync");
@@ -201,6 +253,33 @@ fn the_newest_snapshot_survives_a_power_cut_at_any_step() {
         let old = (written > 0).then(|| snapshot(written));
         let new = Some(snapshot(written + 1)).filter(|_| written < 3);
         assert!(newest == old || newest == new, "after step {halt}, {written} written");
+    }
+}
+
+/// The log before a snapshot goes once there is one: its name must be there for good.
+#[test]
+fn a_snapshot_that_a_dead_process_left_is_there_for_good() {
+    let write_all = |files: &SimFiles| {
+        drop(open(files));
+        let store = snapshots(files);
+        let _ = (1..4).try_for_each(|number| store.write(number, &snapshot(number)));
+    };
+    let (whole, made) = (SimFiles::new(), SimFiles::new());
+    write_all(&whole);
+    drop(open(&made));
+    drop(snapshots(&made));
+    for halt in made.steps()..whole.steps() {
+        let files = SimFiles::new();
+        files.halt_after(halt);
+        write_all(&files);
+        files.heal();
+        drop(open(&files).unwrap());
+        let found = snapshots(&files).newest().unwrap();
+        for seed in 0..8 {
+            let after = files.power_cut(&SeededRandom::from_seed(seed));
+            let newest = snapshots(&after).newest().unwrap();
+            assert_eq!(newest, found, "killed after step {halt}, seed {seed}");
+        }
     }
 }
 

@@ -131,6 +131,9 @@ impl FileBytes {
             let len_before = cache.len();
             change.apply(&mut cache);
             disk.take(change, &cache, len_before, fate, random);
+            if *standing == Standing::Durable {
+                disk.reach(change);
+            }
         }
         disk.bytes.resize(disk.len, 0);
         disk.bytes
@@ -227,6 +230,16 @@ impl Disk {
         }
     }
 
+    /// A sync vouches for the length that it takes to read what was written, also where an earlier
+    /// sync failed to make the file so long.
+    fn reach(&mut self, change: &Change) {
+        if let Change::Write { offset, bytes } = change
+            && !bytes.is_empty()
+        {
+            self.len = self.len.max(offset + bytes.len());
+        }
+    }
+
     fn take_sector(&mut self, start: usize, cache: &[u8]) {
         let end = (start + SECTOR_BYTES).min(cache.len());
         if self.bytes.len() < end {
@@ -290,6 +303,20 @@ mod tests {
         file.sync();
         let expected = [[[0; 512], [2; 512]].concat(), [[1; 512], [2; 512]].concat()];
         assert_eq!(outcomes(&file), BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn what_a_failed_sync_dropped_is_durable_once_it_is_written_again() {
+        let mut file = FileBytes::default();
+        file.change(Change::set_len(1024).unwrap());
+        write(&mut file, &[1; 1024], 0);
+        file.sync_failed();
+        assert_eq!(file.current(), [1; 1024]);
+        file.sync();
+        assert!(outcomes(&file).contains(&vec![]), "a later sync alone vouches for nothing");
+        write(&mut file, &[1; 1024], 0);
+        file.sync();
+        assert_eq!(outcomes(&file), BTreeSet::from([vec![1; 1024]]));
     }
 
     #[test]

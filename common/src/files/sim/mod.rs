@@ -114,7 +114,8 @@ impl SimFiles {
     }
 
     /// Makes the `nth` operation of this kind from now (1 is the next) fail. A write that fails
-    /// leaves half of its bytes; a sync that fails loses its bytes for ever, as Linux does.
+    /// leaves half of its bytes. What a sync failed to write reads well until the power fails, and
+    /// no later sync writes it unless it is written again, as on Linux.
     pub fn fail_nth(&self, op: Op, nth: u64, kind: ErrorKind) {
         self.0.lock().control.fail_once(op, nth, kind);
     }

@@ -1,4 +1,5 @@
-//! Opening the directory: every file is scanned, nothing is written over.
+//! Opening the directory: every file is scanned, and nothing is written over but the last slot, with
+//! what it holds.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use super::index::{Index, LiveFile};
 use super::layout::{FileHeader, Frame, Role};
 use super::pool::{Current, Pool};
 use super::{DiskError, DiskOptions, scan};
+use crate::wal::slot::Nonce;
 
 /// What a directory holds, and the file to go on with.
 #[derive(Debug)]
@@ -108,13 +110,30 @@ impl Pool {
     ) -> Result<Scanned, DiskError> {
         let file = self.files.open(&path, OpenMode::ReadWrite);
         let file = LiveFile { file: file.map_err(DiskError::io("open", &path))?, path };
-        // What a dead process wrote and did not sync reads well until the power fails.
-        if is_newest {
-            file.file.sync().map_err(DiskError::io("sync", &file.path))?;
-        }
         let FileHeader { nonce, .. } = scan::read_header(&file, generation, &self.cluster)?;
         let frames = scan::frames(&file, nonce)?;
+        if is_newest {
+            self.prove_last(&file, nonce, &frames)?;
+        }
         Ok(Scanned { file, generation, frames })
+    }
+
+    /// What a dead process wrote and did not sync reads well until the power fails. So does what it
+    /// *failed* to sync: Linux then takes the pages for written, and a sync alone would do nothing.
+    /// Therefore it is written again first. It can only be the last slot of the newest file: each
+    /// is synced before the next is written, and before the next file is taken into use.
+    fn prove_last(&self, file: &LiveFile, nonce: Nonce, frames: &[Frame]) -> Result<(), DiskError> {
+        if let Some(last) = frames.last()
+            && let Some(slot) = scan::whole_slot(file, last, &self.cluster)?
+        {
+            let write = |bytes: &[u8], position| {
+                let written = file.file.write_all_at(bytes, position);
+                written.map_err(DiskError::io("write", &file.path))
+            };
+            write(&last.encode(nonce), last.position)?;
+            write(&slot, last.slot_position())?;
+        }
+        file.file.sync().map_err(DiskError::io("sync", &file.path))
     }
 
     /// A power cut may leave a renamed file both names. By its header it is then the live one, and
@@ -149,7 +168,7 @@ fn drop_torn(scanned: &mut [Scanned], pool: &Pool) -> Result<(), DiskError> {
         if let Some(last) = frames.last() {
             let next = last.at.chain.slot(last.at.slot.next());
             let went_on = following.is_some_and(|frame| frame.at == next);
-            if !went_on && !scan::is_whole(file, last, &pool.cluster)? {
+            if !went_on && scan::whole_slot(file, last, &pool.cluster)?.is_none() {
                 tracing::info!(
                     file = %file.path.display(), offset = last.position,
                     "the last slot was not written to its end; it was never acknowledged"

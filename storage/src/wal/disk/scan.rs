@@ -64,14 +64,15 @@ pub(super) fn frames(file: &LiveFile, nonce: Nonce) -> Result<Vec<Frame>, DiskEr
     }
 }
 
-/// Reads the whole slot of a frame and checks it: it may be one that a crash interrupted.
-pub(super) fn is_whole(
+/// Reads the whole slot of a frame; `None` if it is not whole: a crash may have interrupted it.
+pub(super) fn whole_slot(
     file: &LiveFile,
     frame: &Frame,
     cluster: &ClusterId,
-) -> Result<bool, DiskError> {
+) -> Result<Option<Bytes>, DiskError> {
     let slot = read(file, frame.slot_position(), frame.length)?;
-    Ok(decode_whole(&slot, cluster, frame.at).is_ok())
+    let is_whole = decode_whole(&slot, cluster, frame.at).is_ok();
+    Ok(is_whole.then_some(slot))
 }
 
 fn frame_at(

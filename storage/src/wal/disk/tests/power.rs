@@ -120,6 +120,34 @@ async fn what_a_dead_process_left_unsynced_is_synced_before_it_counts() {
     }
 }
 
+/// Linux takes pages that it failed to write for written: the next process reads them, and its own
+/// sync does not write them. They must be written again before they count, however often that fails.
+#[tokio::test]
+async fn what_a_failed_sync_left_is_written_again_before_it_counts() {
+    let whole = SimFiles::new();
+    workload(&whole).await;
+    for nth in 1..=whole.count(Op::Sync) {
+        for failed_starts in 0..2 {
+            let files = SimFiles::new();
+            files.fail_nth(Op::Sync, nth, ErrorKind::Other);
+            let (acknowledged, trimmed) = workload(&files).await;
+            files.heal();
+            for _ in 0..failed_starts {
+                files.fail_nth(Op::Sync, 1, ErrorKind::Other);
+                try_open(&files, 2).unwrap_err();
+                files.heal();
+            }
+            let end = check(&files, acknowledged, trimmed).await;
+            let end = end.unwrap_or_else(|e| panic!("sync {nth}: {e}"));
+            for seed in 0..6 {
+                let disk = files.power_cut(&*random(seed));
+                let told = format!("sync {nth}, seed {seed}");
+                assert_eq!(check(&disk, end, trimmed).await, Ok(end), "{told}");
+            }
+        }
+    }
+}
+
 /// A second process goes on after the first was killed, in an epoch of its own: it takes over what
 /// there is, deletes it, and writes; and then the power fails.
 async fn second_life(files: &SimFiles, trimmed: u64) -> (u64, u64) {
