@@ -1,11 +1,13 @@
 //! The data directory: locked by one process at a time, and known by an id that is made with it, so
-//! that a wiped one is never taken for the one it replaces.
+//! that a wiped one is never taken for the one it replaces. It notes which cluster was formed with
+//! it, so that a part of it that is lost is never taken for one that was not made yet.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use odradek_common::files::{File, OpenMode, SharedFiles};
+use odradek_common::ids::ClusterId;
 use odradek_common::random::Random;
 use odradek_metadata::DirectoryId;
 use serde::{Deserialize, Serialize};
@@ -51,12 +53,15 @@ pub enum DirectoryError {
     },
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Identity {
     version: u32,
     node_id: i32,
     /// Hyphenated, as in RFC 9562.
     directory_id: String,
+    /// The cluster, once it is formed and the Raft log says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
 }
 
 /// A data directory that this process has to itself until it is dropped.
@@ -66,6 +71,10 @@ pub struct DataDirectory {
     pub path: PathBuf,
     /// Its id.
     pub id: DirectoryId,
+    /// The cluster that was formed with it, if one was.
+    pub cluster: Option<ClusterId>,
+    identity: Identity,
+    files: SharedFiles,
     _lock: Arc<dyn File>,
 }
 
@@ -80,89 +89,102 @@ impl DataDirectory {
         node: i32,
         random: &dyn Random,
     ) -> Result<Self, DirectoryError> {
-        let io = |at: PathBuf| move |source| DirectoryError::Io { path: at, source };
-        files.create_dir_all(path).map_err(io(path.into()))?;
-        let lock_path = path.join(LOCK);
-        let lock = files.open(&lock_path, OpenMode::ReadWrite).map_err(io(lock_path.clone()))?;
-        if !lock.try_lock().map_err(io(lock_path))? {
-            return Err(DirectoryError::Locked(path.into()));
-        }
-        let identity_path = path.join(IDENTITY);
-        let identity = match files.open(&identity_path, OpenMode::Read) {
-            Ok(file) => read(&*file, &identity_path)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        files.create_dir_all(path).map_err(at(path))?;
+        let lock = lock(files, path)?;
+        let identity = match read(files, path)? {
+            Some(identity) => identity,
+            None => {
                 let directory_id = random.next_uuid().to_string();
-                let identity = Identity { version: VERSION, node_id: node, directory_id };
-                write(files, path, &identity).map_err(io(identity_path))?;
+                let identity =
+                    Identity { version: VERSION, node_id: node, directory_id, cluster: None };
+                write(files, path, &identity)?;
                 identity
             }
-            Err(error) => return Err(io(identity_path)(error)),
         };
         if identity.node_id != node {
-            return Err(DirectoryError::OtherNode {
-                path: path.into(),
-                of: identity.node_id,
-                node,
-            });
+            let (path, of) = (path.into(), identity.node_id);
+            return Err(DirectoryError::OtherNode { path, of, node });
         }
-        let id = uuid::Uuid::try_parse(&identity.directory_id).map_err(|e| {
-            let path = path.join(IDENTITY);
-            DirectoryError::Identity { path, reason: format!("directory_id: {e}") }
-        })?;
-        Ok(Self { path: path.into(), id: DirectoryId(id), _lock: lock })
+        let broken = |reason| DirectoryError::Identity { path: path.join(IDENTITY), reason };
+        let id = uuid::Uuid::try_parse(&identity.directory_id)
+            .map_err(|e| broken(format!("directory_id: {e}")))?;
+        let cluster = identity.cluster.as_deref().map(str::parse).transpose();
+        let cluster = cluster.map_err(|e| broken(format!("cluster: {e}")))?;
+        let (path, files) = (path.into(), files.clone());
+        Ok(Self { path, id: DirectoryId(id), cluster, identity, files, _lock: lock })
+    }
+
+    /// Notes that `cluster` was formed with this directory: from then on it does not start without
+    /// its Raft log. To be called when the log holds the formation, and before anything is built
+    /// upon that. Blocks.
+    ///
+    /// # Errors
+    /// The file system.
+    pub fn note_formed(mut self, cluster: ClusterId) -> Result<Self, DirectoryError> {
+        if self.cluster.is_none() {
+            self.identity.cluster = Some(cluster.to_string());
+            self.cluster = Some(cluster);
+            write(&self.files, &self.path, &self.identity)?;
+        }
+        Ok(self)
     }
 }
 
-fn read(file: &dyn File, path: &Path) -> Result<Identity, DirectoryError> {
-    let broken = |reason: String| DirectoryError::Identity { path: path.into(), reason };
-    let length = file.len().map_err(|e| broken(e.to_string()))?;
+/// Says which file an error is about.
+fn at(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> DirectoryError {
+    let path = path.into();
+    move |source| DirectoryError::Io { path, source }
+}
+
+fn lock(files: &SharedFiles, directory: &Path) -> Result<Arc<dyn File>, DirectoryError> {
+    let path = directory.join(LOCK);
+    let lock = files.open(&path, OpenMode::ReadWrite).map_err(at(&path))?;
+    if lock.try_lock().map_err(at(&path))? {
+        Ok(lock)
+    } else {
+        Err(DirectoryError::Locked(directory.into()))
+    }
+}
+
+/// The identity in a directory, if it has one.
+fn read(files: &SharedFiles, directory: &Path) -> Result<Option<Identity>, DirectoryError> {
+    let path = directory.join(IDENTITY);
+    let file = match files.open(&path, OpenMode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(path)(error)),
+    };
+    // A process that died may have renamed it and not synced.
+    files.sync_dir(directory).map_err(at(directory))?;
+    let broken = |reason: String| DirectoryError::Identity { path: path.clone(), reason };
+    let length = file.len().map_err(at(&path))?;
     if length > IDENTITY_BYTES_MAX {
         return Err(broken(format!("{length} bytes are too many")));
     }
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, 0).map_err(|e| broken(e.to_string()))?;
+    file.read_exact_at(&mut bytes, 0).map_err(at(&path))?;
     let identity: Identity = serde_json::from_slice(&bytes).map_err(|e| broken(e.to_string()))?;
     if identity.version > VERSION {
         let version = identity.version;
         return Err(broken(format!("version {version}; this release reads up to {VERSION}")));
     }
-    Ok(identity)
+    Ok(Some(identity))
 }
 
 /// Whole or not at all, also after a power cut.
-fn write(files: &SharedFiles, directory: &Path, identity: &Identity) -> io::Result<()> {
-    let bytes = serde_json::to_vec_pretty(identity).map_err(io::Error::other)?;
-    let new = directory.join(IDENTITY_NEW);
-    let file = files.open(&new, OpenMode::ReadWrite)?;
-    file.set_len(0)?;
-    file.write_all_at(&bytes, 0)?;
-    file.sync()?;
-    files.rename(&new, &directory.join(IDENTITY))?;
-    files.sync_dir(directory)
+fn write(files: &SharedFiles, directory: &Path, identity: &Identity) -> Result<(), DirectoryError> {
+    let (path, new) = (directory.join(IDENTITY), directory.join(IDENTITY_NEW));
+    let replace = || {
+        let bytes = serde_json::to_vec_pretty(identity).map_err(io::Error::other)?;
+        let file = files.open(&new, OpenMode::ReadWrite)?;
+        file.set_len(0)?;
+        file.write_all_at(&bytes, 0)?;
+        file.sync()?;
+        files.rename(&new, &path)?;
+        files.sync_dir(directory)
+    };
+    replace().map_err(at(&path))
 }
 
 #[cfg(test)]
-mod tests {
-    use odradek_common::files::RealFiles;
-    use odradek_common::random::SeededRandom;
-
-    use super::*;
-
-    #[test]
-    fn an_id_stays_and_a_second_process_or_node_is_refused() {
-        let files: SharedFiles = Arc::new(RealFiles);
-        let random = SeededRandom::from_seed(1);
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("data");
-        let open = |node| DataDirectory::open(&files, &path, node, &random);
-        let first = open(1).unwrap();
-        let id = first.id;
-        drop(first);
-        let held = open(1).unwrap();
-        assert_eq!(held.id, id);
-        drop(held);
-        assert!(matches!(open(2), Err(DirectoryError::OtherNode { of: 1, node: 2, .. })));
-        std::fs::write(path.join(IDENTITY), b"{").unwrap();
-        assert!(matches!(open(1), Err(DirectoryError::Identity { .. })));
-    }
-}
+mod tests;

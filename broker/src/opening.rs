@@ -44,6 +44,17 @@ pub enum OpenError {
         /// Why.
         source: FormationError,
     },
+    /// The data directory was formed with another cluster than its Raft log tells of, or the log
+    /// tells of none.
+    #[error(
+        "the data directory is that of cluster {noted}, but the Raft log in it is not: is raft/ \
+         another's, or was it replaced? Bring back the one that belongs there and start again; \
+         nothing was changed"
+    )]
+    OtherLog {
+        /// The cluster that the data directory notes.
+        noted: ClusterId,
+    },
     /// The data directory knows a cluster, the store does not.
     #[error(
         "{store} holds no cluster, but the data directory is that of cluster {cluster}. Is \
@@ -82,7 +93,8 @@ pub enum OpenError {
     Propose(#[from] ProposeError),
 }
 
-/// Opens and proves the store; forms the cluster if there is none.
+/// Opens and proves the store; forms the cluster if there is none. The directory is to note that
+/// next.
 ///
 /// # Errors
 /// See [`OpenError`]; a store that is not for this process is left as it was.
@@ -92,6 +104,7 @@ pub async fn open(
     directory: &DataDirectory,
     metadata: &Metadata,
 ) -> Result<Opened, OpenError> {
+    check_log(directory, metadata)?;
     let store = connect(settings, world).await?;
     let report = check_store::check(&store, CheckForm::Short, &world.random).await;
     if !report.passed() {
@@ -100,6 +113,17 @@ pub async fn open(
     }
     let cluster = form(&store, world, directory, metadata).await?;
     Ok(Opened { store, cluster })
+}
+
+/// The marker in the store names our directory whatever became of our metadata: it cannot tell a
+/// first start that was interrupted from a Raft log that was lost. The directory's note can.
+fn check_log(directory: &DataDirectory, metadata: &Metadata) -> Result<(), OpenError> {
+    let image = metadata.image();
+    let formed = image.cluster().map(|cluster| &cluster.id);
+    match &directory.cluster {
+        Some(noted) if formed != Some(noted) => Err(OpenError::OtherLog { noted: noted.clone() }),
+        _ => Ok(()),
+    }
 }
 
 /// The store that the world brings or the settings name, unproved.

@@ -156,6 +156,8 @@ impl Process {
             start_metadata(&settings, &world, &directory, &mut vital, &metadata_stop).await?;
         let metadata_took = took.lap();
         let opened = opening::open(&settings, &world, &directory, &metadata).await?;
+        let cluster = opened.cluster.clone();
+        let directory = on_disk(move || directory.note_formed(cluster)).await?;
         let store_took = took.lap();
         let bound = bind(&settings).await?;
         let listening = bound
@@ -251,9 +253,15 @@ async fn open_directory(
 ) -> Result<DataDirectory, DirectoryError> {
     let (path, node) = (settings.node.data_dir.clone(), settings.node.id);
     let world = world.clone();
-    let open = move || DataDirectory::open(&world.files, &path, node, &*world.random);
-    match tokio::task::spawn_blocking(open).await {
-        Ok(opened) => opened,
+    on_disk(move || DataDirectory::open(&world.files, &path, node, &*world.random)).await
+}
+
+/// Runs what blocks where it may.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DirectoryError> + Send + 'static,
+) -> Result<T, DirectoryError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
@@ -269,6 +277,7 @@ async fn start_metadata(
         node: BrokerId(settings.node.id),
         directory_id: directory.id,
         directory: directory.path.join("raft"),
+        formed: directory.cluster.is_some(),
         files: world.files.clone(),
         snapshot_entries: settings.metadata.snapshot_entries,
         phases: world.phases.clone(),

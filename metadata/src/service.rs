@@ -34,6 +34,8 @@ pub struct Options {
     pub directory_id: DirectoryId,
     /// Where log and snapshots are; made if it is not there.
     pub directory: PathBuf,
+    /// True once the cluster of this node is formed: its log is never made anew then.
+    pub formed: bool,
     /// The file system.
     pub files: SharedFiles,
     /// A snapshot is taken, and the log before it dropped, after so many entries.
@@ -86,9 +88,10 @@ impl Metadata {
     /// See [`StartError`].
     pub async fn start(options: Options) -> Result<(Service, Self), StartError> {
         let (publish, images) = watch::channel(Arc::new(Image::default()));
-        let Options { node, directory_id, directory, files, snapshot_entries, phases } = options;
+        let Options { node, directory_id, directory, formed, files, snapshot_entries, phases } =
+            options;
         let options =
-            RaftOptions { node, directory_id, directory, files, snapshot_entries, phases };
+            RaftOptions { node, directory_id, directory, formed, files, snapshot_entries, phases };
         let quorum = quorum::start(options, publish).await?;
         let (proposer, proposals) = mpsc::channel(METADATA_QUEUED_PROPOSALS);
         let metadata = Self::new(proposer, images, Arc::clone(&quorum));

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use odradek_common::files::SharedFiles;
 use odradek_common::files::sim::{Op, SimFiles};
+use odradek_common::files::{Files, SharedFiles};
 use odradek_common::ids::{BrokerId, TopicId};
 use odradek_common::random::{Random, SeededRandom};
 use tokio::task::JoinHandle;
@@ -23,6 +23,7 @@ fn options(files: &SimFiles) -> Options {
         node: BrokerId(1),
         directory_id: DirectoryId(uuid::Uuid::from_u128(1)),
         directory: PathBuf::from(DIRECTORY),
+        formed: false,
         files: Arc::new(files.clone()),
         snapshot_entries: 1000,
         phases: odradek_common::phases::Phases::none(),
@@ -134,7 +135,7 @@ async fn a_snapshot_takes_the_place_of_the_log() {
     node.stop().await;
     let shared: SharedFiles = Arc::new(files.clone());
     let identity = Identity { node: BrokerId(1), directory: options(&files).directory_id };
-    let log = Log::open(&shared, Path::new(DIRECTORY), identity).unwrap();
+    let log = Log::open(&shared, Path::new(DIRECTORY), identity, false).unwrap();
     let kept = log.read(..).unwrap().len();
     assert!(kept < 30, "{kept} entries are still in the log");
     drop(log);
@@ -253,6 +254,29 @@ async fn another_disk_or_node_does_not_start() {
     Node::on(&files).await.stop().await;
 }
 
+/// An empty log in its place would be an empty cluster, beside the old one's objects.
+#[tokio::test]
+async fn the_log_of_a_formed_cluster_is_never_made_anew() {
+    let formed = |files| Options { formed: true, ..options(files) };
+    let files = SimFiles::new();
+    let node = Node::on(&files).await;
+    node.form().await;
+    node.stop().await;
+    Node::start(formed(&files)).await.unwrap().stop().await;
+    for entry in files.list(Path::new(DIRECTORY)).unwrap() {
+        files.remove_file(&entry.path).unwrap();
+    }
+    for without_its_directory in [false, true] {
+        if without_its_directory {
+            files.remove_dir(Path::new(DIRECTORY)).unwrap();
+        }
+        let steps = files.steps();
+        let refused = Node::start(formed(&files)).await.map(|_| ()).unwrap_err();
+        assert!(matches!(&refused, StartError::Disk(DiskError::Gone { .. })), "{refused}");
+        assert_eq!(files.steps(), steps, "something was changed");
+    }
+}
+
 #[tokio::test]
 async fn a_failed_disk_ends_the_service_and_acknowledges_nothing() {
     let files = SimFiles::new();
@@ -275,7 +299,7 @@ async fn a_log_of_a_newer_build_is_refused_with_a_clear_message() {
     node.stop().await;
     let shared: SharedFiles = Arc::new(files.clone());
     let identity = Identity { node: BrokerId(1), directory: options(&files).directory_id };
-    let log = Log::open(&shared, Path::new(DIRECTORY), identity).unwrap();
+    let log = Log::open(&shared, Path::new(DIRECTORY), identity, false).unwrap();
     let (index, mut entry) = log.last().unwrap().unwrap();
     let command = crate::wire::encode_command(&Command::RegisterBroker(broker_of(1)));
     assert_eq!(command[..2], [8, 1], "tag 1 is the version");

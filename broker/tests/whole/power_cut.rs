@@ -121,6 +121,22 @@ fn power_cuts_lose_nothing_with_the_object_wal() {
     nothing_is_lost("wal.kind=object");
 }
 
+/// Killed, with all that it wrote still to be read: the next start goes on by itself.
+#[test]
+fn a_first_start_may_be_killed_anywhere() {
+    for step in (0..START_STEPS).step_by(3) {
+        let files = SimFiles::new();
+        files.halt_after(step);
+        if let Ok(life) = Life::start(settings(&["wal.kind=disk"]), &files, None, step) {
+            files.halt_after(0);
+            life.crash();
+        }
+        files.heal();
+        let life = Life::start(settings(&["wal.kind=disk"]), &files, None, step + 1);
+        life.unwrap_or_else(|error| panic!("step {step}: no start: {error}")).crash();
+    }
+}
+
 #[test]
 fn a_first_start_may_be_cut_anywhere() {
     for wal in ["wal.kind=disk", "wal.kind=object"] {

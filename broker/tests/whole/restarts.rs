@@ -1,11 +1,20 @@
-//! Restarts after something was damaged.
+//! Restarts after something was damaged or lost.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use odradek_broker::directory::DataDirectory;
 use odradek_common::files::sim::SimFiles;
+use odradek_common::files::{Files, SharedFiles};
+use odradek_common::ids::BrokerId;
+use odradek_common::phases::Phases;
+use odradek_common::random::SeededRandom;
+use odradek_metadata::{Metadata, Options};
 use odradek_storage::store::faulty::Faulty;
 
-use super::life::Life;
+use super::life::{Life, settings};
 use super::store_faults::{client, object, store};
 use super::wire::{Wire, batch, produce_request};
 
@@ -42,6 +51,58 @@ fn a_damaged_slot_takes_down_its_own_partitions_only() {
         });
         life.crash();
     }
+}
+
+/// Law 2.7: the marker in the store names our directory whatever became of our metadata.
+#[test]
+fn a_lost_raft_log_is_not_taken_for_a_first_start() {
+    let files = SimFiles::new();
+    let start = |files: &SimFiles, seed| Life::start(settings(&[]), files, None, seed);
+    let life = start(&files, 1).unwrap();
+    client().block_on(async {
+        let mut wire = Wire::open(life.port).await.unwrap();
+        wire.create("kept", 1).await.unwrap();
+        produce(&mut wire, "kept").await;
+    });
+    life.crash();
+    let whole = files.power_cut(&SeededRandom::from_seed(1));
+    let raft = Path::new("/data/raft");
+    for entry in files.list(raft).unwrap() {
+        files.remove_file(&entry.path).unwrap();
+    }
+    for seed in 2..4 {
+        let refused = start(&files, seed).map(|_| ()).unwrap_err();
+        assert!(refused.contains("/data/raft/log.redb is missing"), "{refused}");
+        files.remove_dir(raft).unwrap_or_default();
+    }
+    // A log that is there and holds nothing is no better.
+    make_empty_log(&files, raft);
+    let refused = start(&files, 4).map(|_| ()).unwrap_err();
+    assert!(refused.contains("the Raft log in it is not"), "{refused}");
+    // What is brought back is as it was.
+    let life = start(&whole, 5).unwrap();
+    client().block_on(async {
+        let mut wire = Wire::open(life.port).await.unwrap();
+        assert_eq!(wire.read("kept", 0, 0, 0).await.unwrap().len(), 1);
+    });
+    life.crash();
+}
+
+fn make_empty_log(files: &SimFiles, directory: &Path) {
+    let files: SharedFiles = Arc::new(files.clone());
+    let node = settings(&[]).node.id;
+    let random = SeededRandom::from_seed(1);
+    let data = DataDirectory::open(&files, Path::new("/data"), node, &random).unwrap();
+    let options = Options {
+        node: BrokerId(node),
+        directory_id: data.id,
+        directory: directory.into(),
+        formed: false,
+        files,
+        snapshot_entries: 100,
+        phases: Phases::none(),
+    };
+    client().block_on(async { Metadata::start(options).await.map(drop).unwrap() });
 }
 
 async fn produce(wire: &mut Wire, topic: &str) {

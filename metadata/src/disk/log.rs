@@ -51,14 +51,19 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens the log in `directory`, or makes it. Refuses one that was made for another.
+    /// Opens the log in `directory`. Refuses one that was made for another. If it is not there, it
+    /// is made, but for a node whose cluster is `formed`: its log is lost then, or not mounted.
     pub(crate) fn open(
         files: &SharedFiles,
         directory: &Path,
         identity: Identity,
+        formed: bool,
     ) -> Result<Self, DiskError> {
-        files.create_dir_all(directory).map_err(at(directory))?;
         let path = directory.join(FILE);
+        if formed && is_gone(files, &path)? {
+            return Err(DiskError::Gone { path });
+        }
+        files.create_dir_all(directory).map_err(at(directory))?;
         let names = files.list(directory).map_err(at(directory))?;
         let file = if names.iter().any(|entry| entry.path == path) {
             let file = open_alone(files, &path)?;
@@ -173,6 +178,14 @@ impl Log {
         let table = read.open_table(STATE).map_err(redb::Error::from)?;
         let value = table.get(key).map_err(redb::Error::from)?;
         Ok(value.map(|bytes| bytes.value().to_vec()))
+    }
+}
+
+fn is_gone(files: &SharedFiles, path: &Path) -> Result<bool, DiskError> {
+    match files.stat(path) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(at(path)(error)),
     }
 }
 

@@ -49,6 +49,15 @@ pub enum DiskError {
         /// The data directory that it was made for.
         directory: DirectoryId,
     },
+    /// The log of a node whose cluster is formed is not there.
+    #[error(
+        "{path} is missing, though the cluster of this data directory is formed: bring it back, or \
+         mount what it lies on, and start again; nothing was changed"
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// What is stored cannot be read.
     #[error("{path}: {source}")]
     Unreadable {

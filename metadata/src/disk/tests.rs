@@ -21,7 +21,7 @@ fn identity() -> Identity {
 
 fn open(files: &SimFiles) -> Result<Log, DiskError> {
     let files: SharedFiles = Arc::new(files.clone());
-    Log::open(&files, Path::new(DIRECTORY), identity())
+    Log::open(&files, Path::new(DIRECTORY), identity(), false)
 }
 
 fn entry(index: u64) -> (u64, Vec<u8>) {
@@ -201,16 +201,16 @@ fn a_failed_sync_is_not_forgotten() {
 fn the_log_of_another_node_or_disk_is_refused() {
     let files: SharedFiles = Arc::new(SimFiles::new());
     let directory = Path::new(DIRECTORY);
-    drop(Log::open(&files, directory, identity()).unwrap());
+    drop(Log::open(&files, directory, identity(), false).unwrap());
     let others = [
         Identity { node: BrokerId(2), ..identity() },
         Identity { directory: DirectoryId(uuid::Uuid::from_u128(6)), ..identity() },
     ];
     for other in others {
-        let refused = Log::open(&files, directory, other).unwrap_err();
+        let refused = Log::open(&files, directory, other, false).unwrap_err();
         assert!(matches!(refused, DiskError::OtherNode { node: 1, .. }), "{refused}");
     }
-    Log::open(&files, directory, identity()).unwrap();
+    Log::open(&files, directory, identity(), false).unwrap();
 }
 
 #[test]

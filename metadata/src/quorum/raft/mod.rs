@@ -67,6 +67,8 @@ pub(crate) struct RaftOptions {
     pub(crate) directory_id: DirectoryId,
     /// Where log and snapshots are.
     pub(crate) directory: PathBuf,
+    /// True once the cluster of this node is formed: its log is never made anew then.
+    pub(crate) formed: bool,
     /// The file system.
     pub(crate) files: SharedFiles,
     /// A snapshot is taken after so many entries.
@@ -97,9 +99,9 @@ fn open(
     options: RaftOptions,
     images: watch::Sender<Arc<Image>>,
 ) -> Result<(LogStore, Applier), StartError> {
-    let RaftOptions { node, directory_id, directory, files, phases, .. } = options;
+    let RaftOptions { node, directory_id, directory, formed, files, phases, .. } = options;
     let identity = Identity { node, directory: directory_id };
-    let log = LogStore::new(Log::open(&files, &directory, identity)?);
+    let log = LogStore::new(Log::open(&files, &directory, identity, formed)?);
     let snapshots = Snapshots::open(files, directory).with_phases(phases);
     let applier = Applier::open(snapshots, images);
     let applier = applier.map_err(|error| match error {

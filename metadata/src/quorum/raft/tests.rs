@@ -26,6 +26,7 @@ fn options(files: SharedFiles) -> RaftOptions {
         node: BrokerId(0),
         directory_id: DirectoryId(uuid::Uuid::from_u128(7)),
         directory: PathBuf::from("/raft"),
+        formed: false,
         files,
         snapshot_entries: 100,
         phases: odradek_common::phases::Phases::none(),
