@@ -1,6 +1,7 @@
 //! The data directory: locked by one process at a time, and known by an id that is made with it, so
 //! that a wiped one is never taken for the one it replaces. It notes which cluster was formed with
-//! it, so that a part of it that is lost is never taken for one that was not made yet.
+//! it, and whether it has a write-ahead log, so that a part of it that is lost, or not mounted, is
+//! never taken for one that was not made yet.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,12 @@ use odradek_common::files::{File, OpenMode, SharedFiles};
 use odradek_common::ids::ClusterId;
 use odradek_common::random::Random;
 use odradek_metadata::DirectoryId;
+use odradek_storage::wal::OWNER_FILE;
 use serde::{Deserialize, Serialize};
 
 const LOCK: &str = "lock";
-const IDENTITY: &str = "directory.json";
+const WAL: &str = "wal";
+const IDENTITY: &str = OWNER_FILE;
 const IDENTITY_NEW: &str = "directory.json.new";
 const VERSION: u32 = 1;
 /// More than an identity ever has.
@@ -43,6 +46,18 @@ pub enum DirectoryError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The write-ahead log in it is not there, and records may be.
+    #[error(
+        "{wal} is not the write-ahead log that this data directory had, but {found}. Acknowledged \
+         records may be in that one and nowhere else: bring it back, or mount what it lies on, and \
+         start again; nothing was changed"
+    )]
+    OtherWal {
+        /// The directory of the write-ahead log.
+        wal: PathBuf,
+        /// What is in its place.
+        found: String,
+    },
     /// The file system.
     #[error("{path}: {source}")]
     Io {
@@ -53,6 +68,7 @@ pub enum DirectoryError {
     },
 }
 
+/// What `directory.json` holds. The write-ahead log has a copy, without the notes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Identity {
     version: u32,
@@ -62,6 +78,9 @@ struct Identity {
     /// The cluster, once it is formed and the Raft log says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cluster: Option<String>,
+    /// Whether there is a write-ahead log beside it, with an identity of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    disk_wal: bool,
 }
 
 /// A data directory that this process has to itself until it is dropped.
@@ -95,8 +114,9 @@ impl DataDirectory {
             Some(identity) => identity,
             None => {
                 let directory_id = random.next_uuid().to_string();
-                let identity =
-                    Identity { version: VERSION, node_id: node, directory_id, cluster: None };
+                let (version, node_id) = (VERSION, node);
+                let (cluster, disk_wal) = (None, false);
+                let identity = Identity { version, node_id, directory_id, cluster, disk_wal };
                 write(files, path, &identity)?;
                 identity
             }
@@ -127,6 +147,55 @@ impl DataDirectory {
             write(&self.files, &self.path, &self.identity)?;
         }
         Ok(self)
+    }
+
+    /// Sees to it that the write-ahead log on the disk, if there is one or there `is_to_be` one,
+    /// is this directory's: refuses another's, and refuses to do without one that may hold records,
+    /// as `is_needed` tells. To be called before a registration writes to it: from then on it is
+    /// known. Blocks.
+    ///
+    /// # Errors
+    /// It is lost, not mounted, or another's; or the file system.
+    pub fn claim_wal(self, is_to_be: bool, is_needed: bool) -> Result<Self, DirectoryError> {
+        let wal = self.wal();
+        let other = |found: &str| {
+            let (wal, found) = (self.wal(), found.to_owned());
+            Err(DirectoryError::OtherWal { wal, found })
+        };
+        match read(&self.files, &wal)? {
+            Some(found) if found.directory_id != self.identity.directory_id => {
+                return other(&format!("that of data directory {}", found.directory_id));
+            }
+            None if is_needed => return other("none"),
+            Some(_) if self.identity.disk_wal => return Ok(self),
+            None if !is_to_be => return self.note_wal(false),
+            Some(_) | None => {}
+        }
+        // Known by itself before it is noted, so that the note never asks for what was not made.
+        self.files.create_dir_all(&wal).map_err(at(&wal))?;
+        let copy = Identity { cluster: None, disk_wal: false, ..self.identity.clone() };
+        write(&self.files, &wal, &copy)?;
+        self.note_wal(true)
+    }
+
+    fn note_wal(mut self, disk_wal: bool) -> Result<Self, DirectoryError> {
+        if self.identity.disk_wal != disk_wal {
+            self.identity.disk_wal = disk_wal;
+            write(&self.files, &self.path, &self.identity)?;
+        }
+        Ok(self)
+    }
+
+    /// Where the write-ahead log on the disk is, if there is one.
+    #[must_use]
+    pub fn wal(&self) -> PathBuf {
+        self.path.join(WAL)
+    }
+
+    /// Whether there is a write-ahead log on the disk.
+    #[must_use]
+    pub fn has_wal(&self) -> bool {
+        self.identity.disk_wal
     }
 }
 

@@ -39,9 +39,9 @@ use crate::readiness::BrokerReadiness;
 use crate::registration::{self, RegisterError};
 use crate::server::budget::{AnswerBudget, RequestBudget};
 use crate::server::{self, Bound, Connections};
-use crate::settings::Settings;
+use crate::settings::{Settings, WalKind};
 use crate::takeover::TakeoverError;
-use crate::wals::Wals;
+use crate::wals::{self, Wals};
 
 /// What a process takes from the world around it.
 #[derive(Clone, Debug)]
@@ -157,7 +157,10 @@ impl Process {
         let metadata_took = took.lap();
         let opened = opening::open(&settings, &world, &directory, &metadata).await?;
         let cluster = opened.cluster.clone();
-        let directory = on_disk(move || directory.note_formed(cluster)).await?;
+        let wal_is_disk = settings.wal_kind == WalKind::Disk;
+        let wal_is_needed = wals::disk_is_needed(&metadata.image(), directory.has_wal());
+        let note = move || directory.note_formed(cluster)?.claim_wal(wal_is_disk, wal_is_needed);
+        let directory = on_disk(note).await?;
         let store_took = took.lap();
         let bound = bind(&settings).await?;
         let listening = bound
@@ -168,7 +171,8 @@ impl Process {
 
         let me = registration::register(&settings, &directory, &metadata, &bound).await?;
         let names = Names::new(opened.store.prefix().clone(), opened.cluster.clone());
-        let wals = Arc::new(Wals::open(&settings, &world, &opened.store, &names).await?);
+        let wals =
+            Arc::new(Wals::open(&settings, &world, &directory, &opened.store, &names).await?);
         let core_parts = Parts { settings, world, metadata, opened, names, wals, me };
         let (core, chain) = core_parts.core();
         core.take_over().await?;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use odradek_metadata::WalKind as RegisteredKind;
 use odradek_metadata::image::Registration;
+use odradek_metadata::{Image, WalKind as RegisteredKind};
 use odradek_storage::collect::SealCheck;
 use odradek_storage::names::{Names, SlotRef};
 use odradek_storage::slots::{SlotError, SlotReader};
@@ -17,6 +17,7 @@ use odradek_storage::wal::{
     DeleteError, DiskError, DiskOptions, DiskWal, ObjectOptions, ObjectWal, Wal, WalKind,
 };
 
+use crate::directory::DataDirectory;
 use crate::process::World;
 use crate::settings::{self, Settings};
 
@@ -26,6 +27,15 @@ pub enum WalsError {
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+/// Whether the write-ahead log on the disk may hold what is nowhere else: slots of an epoch that is
+/// not recovered yet, which the last one never is, or, where there `was_one`, slots that an index
+/// object refers to. Which of them do is not in the metadata; manifests never do.
+#[must_use]
+pub fn disk_is_needed(image: &Image, was_one: bool) -> bool {
+    let is_left = |of: &Registration| of.wal == RegisteredKind::Disk && !of.recovered;
+    image.registrations().any(is_left) || was_one && image.index_objects().next().is_some()
 }
 
 /// The write-ahead logs.
@@ -42,14 +52,15 @@ impl fmt::Debug for Wals {
 }
 
 impl Wals {
-    /// Opens what this process writes, and the disk where a former epoch may have left something
-    /// on it.
+    /// Opens what this process writes, and the disk where the directory has a log on it: a former
+    /// epoch may have left something there. For a log on the disk the directory must have it.
     ///
     /// # Errors
     /// The disk cannot be used.
     pub async fn open(
         settings: &Settings,
         world: &World,
+        directory: &DataDirectory,
         store: &Store,
         names: &Names,
     ) -> Result<Self, WalsError> {
@@ -63,14 +74,12 @@ impl Wals {
             settings::WalKind::Object => WalKind::Object,
             settings::WalKind::Disk => WalKind::Disk,
         };
-        let dir = settings.node.data_dir.join("wal");
         // What former epochs left there is read from there, also when slots now go to the store.
-        let left = world.files.stat(&dir).is_ok();
-        let disk = if kind == WalKind::Disk || left {
+        let disk = if directory.has_wal() {
             let options = DiskOptions {
                 file_bytes: settings.wal.disk_file_bytes,
                 phases: world.phases.clone(),
-                ..DiskOptions::new(dir, names.cluster().clone())
+                ..DiskOptions::new(directory.wal(), names.cluster().clone())
             };
             let (files, random) = (world.files.clone(), world.random.clone());
             let open = move || DiskWal::open(options, files, random);

@@ -15,7 +15,7 @@ pub type Lie = fn(Op, &Path) -> bool;
 
 const CYCLES: u64 = 6;
 /// Changes and syncs of files that a start comes to, roughly.
-const START_STEPS: u64 = 250;
+pub const START_STEPS: u64 = 300;
 /// How long clients work in one life.
 const WORK: Duration = Duration::from_millis(250);
 

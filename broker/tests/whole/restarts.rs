@@ -12,7 +12,8 @@ use odradek_common::ids::BrokerId;
 use odradek_common::phases::Phases;
 use odradek_common::random::SeededRandom;
 use odradek_metadata::{Metadata, Options};
-use odradek_storage::store::faulty::Faulty;
+use odradek_storage::store::Operation;
+use odradek_storage::store::faulty::{Fault, Faulty, On};
 
 use super::life::{Life, settings};
 use super::store_faults::{client, object, store};
@@ -86,6 +87,83 @@ fn a_lost_raft_log_is_not_taken_for_a_first_start() {
         assert_eq!(wire.read("kept", 0, 0, 0).await.unwrap().len(), 1);
     });
     life.crash();
+}
+
+const WAL: &str = "/data/wal";
+
+/// A life whose records stay in the write-ahead log: no segment can be written.
+fn kept_in_wal(
+    files: &SimFiles,
+    store: &Arc<Faulty>,
+    wal: &str,
+    seed: u64,
+) -> Result<Life, String> {
+    store.faults().always(On::key(Operation::Put, "/seg/"), Fault::Denied);
+    let settings = settings(&["storage.url=memory://whole", "flush.interval.ms=3600000", wal]);
+    Life::start(settings, files, Some(store.clone()), seed)
+}
+
+fn read_kept(life: &Life) -> usize {
+    client().block_on(async {
+        let mut wire = Wire::open(life.port).await.unwrap();
+        wire.read("kept", 0, 0, 0).await.unwrap().len()
+    })
+}
+
+fn empty_wal(files: &SimFiles) {
+    for entry in files.list(Path::new(WAL)).unwrap() {
+        files.remove_file(&entry.path).unwrap();
+    }
+}
+
+/// Nothing but the write-ahead log holds what is acknowledged and not flushed.
+#[test]
+fn a_lost_wal_is_not_taken_for_an_empty_one() {
+    let ((store, _), files) = (store(1), SimFiles::new());
+    let life = kept_in_wal(&files, &store, "wal.kind=disk", 1).unwrap();
+    client().block_on(async {
+        let mut wire = Wire::open(life.port).await.unwrap();
+        wire.create("kept", 1).await.unwrap();
+        produce(&mut wire, "kept").await;
+    });
+    life.crash();
+    let whole = files.power_cut(&SeededRandom::from_seed(1));
+    for removed in [false, true] {
+        empty_wal(&files);
+        if removed {
+            files.remove_dir(Path::new(WAL)).unwrap();
+        }
+        for (wal, seed) in [("wal.kind=disk", 2), ("wal.kind=object", 3)] {
+            let refused = kept_in_wal(&files, &store, wal, seed).map(|_| ()).unwrap_err();
+            assert!(refused.contains("/data/wal is not the write-ahead log"), "{refused}");
+            assert!(!removed || files.stat(Path::new(WAL)).is_err(), "{wal} made another");
+        }
+    }
+    // What is brought back is as it was. Once it is taken over, index objects refer to it.
+    for (wal, seed) in [("wal.kind=object", 4), ("wal.kind=disk", 5), ("wal.kind=object", 6)] {
+        let life = kept_in_wal(&whole, &store, wal, seed).unwrap();
+        assert_eq!(read_kept(&life), 1, "{wal}");
+        life.crash();
+    }
+    empty_wal(&whole);
+    let refused = kept_in_wal(&whole, &store, "wal.kind=object", 7).map(|_| ()).unwrap_err();
+    assert!(refused.contains("/data/wal is not the write-ahead log"), "{refused}");
+}
+
+#[test]
+fn a_wal_that_was_taken_over_and_holds_nothing_may_go() {
+    let ((store, _), files) = (store(1), SimFiles::new());
+    for (wal, seed) in [("wal.kind=disk", 1), ("wal.kind=object", 2), ("wal.kind=object", 3)] {
+        kept_in_wal(&files, &store, wal, seed).unwrap().crash();
+        if seed > 1 && files.stat(Path::new(WAL)).is_ok() {
+            empty_wal(&files);
+            files.remove_dir(Path::new(WAL)).unwrap();
+        }
+    }
+    assert!(files.stat(Path::new(WAL)).is_err());
+    kept_in_wal(&files, &store, "wal.kind=disk", 4).unwrap().crash();
+    empty_wal(&files);
+    assert!(kept_in_wal(&files, &store, "wal.kind=disk", 5).is_err());
 }
 
 fn make_empty_log(files: &SimFiles, directory: &Path) {

@@ -11,15 +11,18 @@ use std::time::Duration;
 
 use odradek_common::files::sim::Op;
 
-use super::power_cut::{Lie, cycles, first_starts};
+use super::power_cut::{Lie, START_STEPS, cycles, first_starts};
 
 const DISK: &str = "wal.kind=disk";
 const OBJECT: &str = "wal.kind=object";
 
 /// Each class, by name, the kind of WAL that needs it, and what it is.
-const SYNCS: [(&str, &str, Lie); 13] = [
+const SYNCS: [(&str, &str, Lie); 14] = [
     ("slots of the disk WAL", DISK, |op, path| op == Op::Sync && is(path, "/data/wal/wal-")),
     ("names of its files", DISK, |op, path| op == Op::SyncDir && path == Path::new("/data/wal")),
+    ("identity of its directory", DISK, |op, path| {
+        op == Op::Sync && is(path, "/data/wal/directory.json")
+    }),
     ("Raft log and vote", DISK, |op, path| op == Op::Sync && is(path, "/data/raft/log.redb")),
     ("snapshots", DISK, |op, path| op == Op::Sync && is(path, "/data/raft/snapshot")),
     ("names in the Raft directory", DISK, |op, path| {
@@ -80,7 +83,7 @@ fn a_missing_sync_is_noticed() {
         assert!(noticed, "nobody notices that this is not synced: {what}");
     }
     for (what, wal, lie) in SYNCS_OF_A_START {
-        let noticed = first_starts(250, wal, lie).is_err();
+        let noticed = first_starts(START_STEPS, wal, lie).is_err();
         assert!(noticed, "nobody notices that this is not synced: {what}");
     }
 }

@@ -31,7 +31,7 @@ pub use append::AppendedBatch;
 pub use chain::{
     Chain, ChainError, ChainHandle, ChainOptions, ChainStats, LandedSlot, SlotRange, SlotSink,
 };
-pub use disk::{DiskError, DiskOptions, DiskWal};
+pub use disk::{DiskError, DiskOptions, DiskWal, OWNER_FILE};
 pub use object::{ObjectOptions, ObjectWal};
 pub use recovered::{Recovered, RecoveredSlot, SlotProducers, UnreadableSlot};
 pub use slot::{FrozenSlot, ProducerBatch};

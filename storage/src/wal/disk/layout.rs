@@ -28,6 +28,9 @@ pub(super) const PAGE_BYTES: u64 = 4096;
 /// Bytes of the envelope in front of a slot.
 pub(super) const FRAME_BYTES: usize = OVERHEAD_BYTES + 56;
 
+/// The file by which the owner of the directory knows it again: not read and left alone here.
+pub const OWNER_FILE: &str = "directory.json";
+
 const LIVE: &str = "wal-";
 const SPARE: &str = "spare-";
 const NEW: &str = "new-";
@@ -41,6 +44,8 @@ pub(super) enum Role {
     Spare(u64),
     /// It was being made.
     New(u64),
+    /// It is its owner's.
+    Owner,
     /// It is none of ours.
     Foreign,
 }
@@ -59,6 +64,8 @@ impl Role {
             Self::Spare(generation)
         } else if let Some(generation) = number(NEW) {
             Self::New(generation)
+        } else if name == OWNER_FILE {
+            Self::Owner
         } else {
             Self::Foreign
         }
@@ -224,6 +231,7 @@ mod tests {
         assert_eq!(Role::of(&live_path(dir, 7)), Role::Live(7));
         assert_eq!(Role::of(&spare_path(dir, 7)), Role::Spare(7));
         assert_eq!(Role::of(&new_path(dir, 7)), Role::New(7));
+        assert_eq!(Role::of(&dir.join(OWNER_FILE)), Role::Owner);
         for foreign in ["wal-7", "wal-", "lost+found", "wal-00000000000000000007.bak"] {
             assert_eq!(Role::of(&dir.join(foreign)), Role::Foreign);
         }

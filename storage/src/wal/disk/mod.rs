@@ -27,6 +27,7 @@ use odradek_common::random::SharedRandom;
 use tokio::sync::oneshot;
 
 pub use error::DiskError;
+pub use layout::OWNER_FILE;
 
 use self::open::Opened;
 use self::queue::{DeleteJob, Job, PutJob};

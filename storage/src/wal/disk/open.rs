@@ -86,6 +86,7 @@ impl Pool {
                     self.remove(&entry.path)?;
                     generation
                 }
+                Role::Owner => continue,
                 Role::Foreign => {
                     tracing::warn!(path = %entry.path.display(), "not a file of ours, left alone");
                     continue;
