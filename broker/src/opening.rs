@@ -2,10 +2,12 @@
 //! another cluster, or of this one after its data directory was lost, is refused (law 2.7).
 
 use object_store::path::Path;
-use odradek_common::ids::ClusterId;
+use odradek_common::ids::{BrokerId, ClusterId};
 use odradek_metadata::{Command, Form, Metadata, ProposeError};
+use odradek_storage::ahead;
 use odradek_storage::check_store::{self, Form as CheckForm};
 use odradek_storage::formation::{self, Formation, FormationError, Marker};
+use odradek_storage::names::Names;
 use odradek_storage::store::{self, RetryOptions, Store, StoreSettings};
 use tracing::info;
 
@@ -66,6 +68,26 @@ pub enum OpenError {
         /// The cluster of the data directory.
         cluster: ClusterId,
     },
+    /// The store was written to by a later state of the data directory.
+    #[error(
+        "{store} holds {object}, which was written after the state that this data directory holds: it \
+         is an older copy, or another process goes on with the cluster. What was acknowledged since is \
+         in the store and unknown here. Bring back the newest copy; nothing was changed"
+    )]
+    Ahead {
+        /// Which store.
+        store: String,
+        /// The object.
+        object: Path,
+    },
+    /// The store cannot be listed.
+    #[error("{store}: {}", store::describe(.source))]
+    List {
+        /// Which store.
+        store: String,
+        /// Why.
+        source: object_store::Error,
+    },
     /// The store belongs to another cluster.
     #[error("{store} belongs to cluster {theirs}, the data directory to cluster {ours}")]
     OtherCluster {
@@ -112,7 +134,26 @@ pub async fn open(
         return Err(OpenError::Unfit { store: store.to_string(), report });
     }
     let cluster = form(&store, world, directory, metadata).await?;
+    check_age(&store, &cluster, metadata, BrokerId(settings.node.id)).await?;
     Ok(Opened { store, cluster })
+}
+
+/// This broker is the whole quorum: nothing in the store can be younger than its metadata, unless that
+/// is not the newest.
+async fn check_age(
+    store: &Store,
+    cluster: &ClusterId,
+    metadata: &Metadata,
+    broker: BrokerId,
+) -> Result<(), OpenError> {
+    let names = Names::new(store.prefix().clone(), cluster.clone());
+    let applied = metadata.image().applied_index();
+    let found = ahead::begun_after(&*store.retrying(), &names, broker, applied).await;
+    let name = || store.to_string();
+    match found.map_err(|source| OpenError::List { store: name(), source })? {
+        Some(object) => Err(OpenError::Ahead { store: name(), object }),
+        None => Ok(()),
+    }
 }
 
 /// The marker in the store names our directory whatever became of our metadata: it cannot tell a

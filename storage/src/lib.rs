@@ -1,6 +1,7 @@
 //! Odradek's storage: object stores, write-ahead slots and chains, segments, the catalog of what
 //! lies where, reading, flushing, merging and collecting. It knows no Kafka request and no metadata.
 
+pub mod ahead;
 pub mod attempt;
 pub mod catalog;
 pub mod check_store;

@@ -54,6 +54,39 @@ fn a_damaged_slot_takes_down_its_own_partitions_only() {
     }
 }
 
+/// Its Raft log tells of nothing that came after, which the collector would then delete.
+#[test]
+fn an_older_copy_of_the_data_directory_is_refused() {
+    let (store, _) = store(1);
+    let files = SimFiles::new();
+    let start = |files, seed| Life::start(object(&[]), files, Some(store.clone()), seed);
+    let life = start(&files, 1).unwrap();
+    client().block_on(async {
+        Wire::open(life.port).await.unwrap().create("t", 1).await.unwrap();
+    });
+    life.crash();
+    // All that counts is synced, so that this is a copy.
+    let copy = files.power_cut(&SeededRandom::from_seed(1));
+    for seed in 2..4 {
+        let life = start(&files, seed).unwrap();
+        client().block_on(async {
+            produce(&mut Wire::open(life.port).await.unwrap(), "t").await;
+        });
+        life.crash();
+    }
+    let refused = start(&copy, 4).err().expect("it is refused");
+    assert!(
+        refused.contains("written after the state that this data directory holds"),
+        "{refused}"
+    );
+    let life = start(&files, 5).unwrap();
+    client().block_on(async {
+        let mut wire = Wire::open(life.port).await.unwrap();
+        assert_eq!(wire.read("t", 0, 0, 0).await.unwrap().len(), 2);
+    });
+    life.crash();
+}
+
 /// Law 2.7: the marker in the store names our directory whatever became of our metadata.
 #[test]
 fn a_lost_raft_log_is_not_taken_for_a_first_start() {

@@ -12,12 +12,15 @@ use odradek_common::files::DirEntry;
 
 use super::{FileStore, generic, layout, meta};
 
+/// The objects below `prefix`, those behind `after` if it is given.
 pub(super) fn list(
     store: &FileStore,
     prefix: Option<&Path>,
+    after: Option<&Path>,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let start = layout::folder(&store.0.root, &prefix.cloned().unwrap_or_default());
-    let walk = Walk { store: store.clone(), start: Some(start), levels: Vec::new() };
+    let (store, after) = (store.clone(), after.cloned());
+    let walk = Walk { store, start: Some(start), after, levels: Vec::new() };
     stream::try_unfold(walk, |mut walk| async move {
         Ok(walk.next().await?.map(|object| (object, walk)))
     })
@@ -48,6 +51,8 @@ pub(super) async fn list_with_delimiter(
 struct Walk {
     store: FileStore,
     start: Option<PathBuf>,
+    /// What is not behind this is left out; directories that hold no other are not read.
+    after: Option<Path>,
     /// What is left of each directory on the way down.
     levels: Vec<VecDeque<DirEntry>>,
 }
@@ -60,6 +65,7 @@ impl Walk {
         while let Some(level) = self.levels.last_mut() {
             match level.pop_front() {
                 None => _ = self.levels.pop(),
+                Some(entry) if self.is_before(&entry) => {}
                 Some(entry) if entry.is_dir => {
                     self.levels.push(entries(&self.store, entry.path).await?);
                 }
@@ -71,6 +77,18 @@ impl Walk {
             }
         }
         Ok(None)
+    }
+
+    fn is_before(&self, entry: &DirEntry) -> bool {
+        let (Some(after), Some(key)) = (&self.after, layout::key(&self.store.0.root, &entry.path))
+        else {
+            return false;
+        };
+        if !entry.is_dir {
+            return key <= *after;
+        }
+        let all = format!("{key}/");
+        all.as_str() < after.as_ref() && !after.as_ref().starts_with(&all)
     }
 }
 

@@ -119,6 +119,14 @@ async fn listings_go_by_whole_parts_in_order_and_show_no_temporaries() {
     assert!(keys(&store, "a/b").await.is_empty());
     assert!(keys(&store, "nothing/here").await.is_empty());
     assert!(keys(&store, ".tmp").await.is_empty());
+    for after in ["a", "a-b", "a/", "a/b", "a/c", "a/c/d", "a/z", "ab", "b", "c"] {
+        let behind: Vec<_> =
+            store.list_with_offset(None, &Path::from(after)).try_collect().await.unwrap();
+        let behind: Vec<_> = behind.iter().map(|meta| meta.location.to_string()).collect();
+        let mut expected = keys(&store, "").await;
+        expected.retain(|key| key.as_str() > Path::from(after).as_ref());
+        assert_eq!(behind, expected, "behind {after}");
+    }
     let shallow = store.list_with_delimiter(Some(&Path::from("a"))).await.unwrap();
     let objects: Vec<_> = shallow.objects.iter().map(|meta| meta.location.as_ref()).collect();
     assert_eq!((objects, shallow.common_prefixes), (vec!["a/b"], vec![Path::from("a/c")]));
