@@ -238,8 +238,11 @@ async fn form(
     if !marker.directories.contains(&directory.id.0) {
         return Err(OpenError::NotOurs { store: name(), cluster: marker.cluster });
     }
-    let form = Form { cluster: marker.cluster.clone(), directories: vec![directory.id] };
-    metadata.propose(Command::Form(form)).await?;
+    // Not at every start: a start that is refused afterwards is to leave the Raft log as it was.
+    if metadata.image().cluster().is_none() {
+        let form = Form { cluster: marker.cluster.clone(), directories: vec![directory.id] };
+        metadata.propose(Command::Form(form)).await?;
+    }
     Ok(marker.cluster)
 }
 

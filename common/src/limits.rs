@@ -172,6 +172,8 @@ pub const READ_AHEAD_RANGES: usize = 8;
 pub const COMMAND_RANGES: usize = 1_000;
 /// Live index objects of a partition group at which they are merged.
 pub const MERGE_INDEX_OBJECTS: usize = 8;
+/// How long a partition with slots that cannot be read is left out of merges before it is tried again.
+pub const MERGE_LEFT_OUT: Duration = Duration::from_secs(600);
 /// Bytes of a slot's footer, and of the list of its predecessor's partitions.
 pub const SLOT_FOOTER_BYTES: u64 = 64 << 20;
 /// The longest that a producer is slowed while a chain's un-landed bytes are below their limit.

@@ -1,7 +1,7 @@
 //! Whether a store is ahead of the metadata that it is opened with: a data directory that was restored from
 //! a copy knows nothing of what came after, and would delete it and write over it.
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use odradek_common::ids::BrokerId;
@@ -24,16 +24,29 @@ pub async fn begun_after(
     let folders = ObjectKind::ALL.map(|kind| names.folder(kind)).into_iter().chain([of_broker]);
     let mut found = stream::iter(folders)
         .map(|folder| async move {
-            // All names in there begin with the number, and go on.
+            // All names of ours begin with the number, and go on.
             let next = folder.clone().join(format!("{:020}", applied.saturating_add(1)));
-            store.list_with_offset(Some(&folder), &next).next().await.transpose()
+            let mut listing = store.list_with_offset(Some(&folder), &next);
+            while let Some(meta) = listing.try_next().await? {
+                // Names that are not ours prove nothing, and the store may not go by the offset.
+                if number(names, &meta.location).is_some_and(|number| number > applied) {
+                    return Ok(Some(meta.location));
+                }
+            }
+            Ok::<_, object_store::Error>(None)
         })
         .buffer_unordered(ObjectKind::ALL.len() + 1);
     let mut first = None;
     while let Some(listed) = found.next().await {
-        first = first.or(listed?.map(|meta| meta.location));
+        first = first.or(listed?);
     }
     Ok(first)
+}
+
+/// The birth mark of an object, or the epoch of a slot.
+fn number(names: &Names, path: &Path) -> Option<u64> {
+    let mark = names.parse_object(path).map(|name| name.mark);
+    mark.or_else(|| names.parse_slot(path).map(|at| at.chain.epoch.0))
 }
 
 #[cfg(test)]
@@ -61,6 +74,7 @@ mod tests {
             let store = InMemory::new();
             store.put(&slot(2, 1_000), "x".into()).await.unwrap();
             store.put(&path, "x".into()).await.unwrap();
+            store.put(&names.root().join("seg").join("foreign"), "x".into()).await.unwrap();
             let after = |applied| begun_after(&store, &names, BrokerId(1), applied);
             assert_eq!(after(99).await.unwrap(), Some(path.clone()));
             assert_eq!(after(100).await.unwrap(), None, "{path}");

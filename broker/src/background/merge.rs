@@ -1,16 +1,18 @@
 //! Merge: live index objects of a partition group become a manifest. Ranges that lie in slots, as a
 //! takeover leaves them, are written to segments on the way, so that the slots can go.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use odradek_common::ids::{GroupId, TopicPartition};
-use odradek_common::limits::{MERGE_INDEX_OBJECTS, METADATA_ITEMS};
+use odradek_common::limits::{MERGE_INDEX_OBJECTS, MERGE_LEFT_OUT, METADATA_ITEMS};
 use odradek_common::phases::Phase;
 use odradek_metadata::{Command, Image, Merge, ProposeError, Refusal};
 use odradek_storage::catalog::CatalogError;
 use odradek_storage::merge::{self, MergeError, MergePlan};
 use odradek_storage::names::ObjectName;
 use odradek_storage::range::{Place, Range};
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::core::Core;
@@ -34,21 +36,44 @@ pub enum Error {
     Propose(#[from] ProposeError),
 }
 
+/// Partitions of which a takeover left slots that cannot be read. They are left out of merges for a
+/// while, or until their log starts elsewhere: to try at each merge is in vain, and costs as much.
+#[derive(Debug, Default)]
+struct Left(HashMap<TopicPartition, (Option<i64>, Instant)>);
+
+impl Left {
+    fn add(&mut self, at: TopicPartition, log_start: Option<i64>) {
+        self.0.insert(at, (log_start, Instant::now() + MERGE_LEFT_OUT));
+    }
+
+    /// Forgets those that are due again.
+    fn refresh(&mut self, image: &Arc<Image>) {
+        let now = Instant::now();
+        self.0.retain(|at, (start, until)| log_start(image, *at) == *start && now < *until);
+    }
+
+    fn contains(&self, at: &TopicPartition) -> bool {
+        self.0.contains_key(at)
+    }
+}
+
 /// Merges every `merge.interval.ms`.
 pub async fn run(core: Arc<Core>) {
+    let mut left = Left::default();
     loop {
-        once(&core).await;
+        once(&core, &mut left).await;
         tokio::time::sleep(core.settings().background.merge_interval).await;
     }
 }
 
 /// Merges each group that has enough to merge.
-pub async fn once(core: &Core) {
+async fn once(core: &Core, left: &mut Left) {
     let image = core.image();
+    left.refresh(&image);
     let groups: Vec<GroupId> = image.groups().map(|(id, _)| id).collect();
     for group in groups {
         loop {
-            match merge(core, group).await {
+            match merge(core, group, left).await {
                 Ok(More::Yes) => {}
                 Ok(More::No) => break,
                 Err(error) => {
@@ -68,10 +93,10 @@ enum More {
 }
 
 /// Merges a group once, if it has enough to merge. That another merge was faster is no error.
-async fn merge(core: &Core, group: GroupId) -> Result<More, Error> {
+async fn merge(core: &Core, group: GroupId, left: &mut Left) -> Result<More, Error> {
     let begun = core.begin_attempt();
     let image = &begun.image;
-    let Some((plan, more)) = plan(core, image, group).await? else { return Ok(More::No) };
+    let Some((plan, more)) = plan(core, image, group, left).await? else { return Ok(More::No) };
     let log_start = |at: &TopicPartition| log_start(image, *at);
     let merged = {
         let _in = core.phases.enter(Phase::Flush);
@@ -79,6 +104,10 @@ async fn merge(core: &Core, group: GroupId) -> Result<More, Error> {
     };
     for (partition, error) in &merged.left {
         warn!(%partition, %error, "what a takeover left of this partition cannot be merged");
+        left.add(*partition, log_start(partition));
+    }
+    if merged.taken.is_empty() && !merged.left.is_empty() {
+        return Ok(more);
     }
     let taken = merged.taken.into_iter().map(|(name, of)| (name.to_string(), of)).collect();
     let command = Command::Merge(Merge {
@@ -108,9 +137,12 @@ async fn plan(
     core: &Core,
     image: &Arc<Image>,
     group: GroupId,
+    left: &Left,
 ) -> Result<Option<(MergePlan, More)>, Error> {
     let Some(state) = image.group(group) else { return Ok(None) };
-    let live = image.index_objects_of(group).map(|(name, at)| (name, at.iter().copied()));
+    let live = image
+        .index_objects_of(group)
+        .map(|(name, accepted)| (name, accepted.iter().copied().filter(|at| !left.contains(at))));
     let (taken, more) = take(live, METADATA_ITEMS)?;
     let manifest = state.manifest.as_deref().map(parse).transpose()?;
     let is_due = taken.len() >= MERGE_INDEX_OBJECTS
