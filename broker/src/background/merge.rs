@@ -231,6 +231,20 @@ mod tests {
         (0..count).map(|unique| name(unique).into()).collect()
     }
 
+    /// To be tried again when time has passed, or when what is lost may lie below the log start.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_due_again_after_a_while_or_with_another_log_start() {
+        let image = Arc::new(Image::default());
+        let mut left = Left::default();
+        left.add(at(0), None);
+        left.add(at(1), Some(7));
+        left.refresh(&image);
+        assert!(left.contains(&at(0)) && !left.contains(&at(1)));
+        tokio::time::advance(MERGE_LEFT_OUT).await;
+        left.refresh(&image);
+        assert!(!left.contains(&at(0)));
+    }
+
     /// A backlog of flushes of a group with all the partitions it may have.
     #[test]
     fn a_merge_takes_no_more_than_a_command_may_name() {

@@ -22,6 +22,7 @@ struct Progress {
     confirms: bool,
     fenced: bool,
     confirmations: usize,
+    failed_reads: usize,
 }
 
 #[derive(Debug, Default)]
@@ -43,8 +44,14 @@ pub struct MemoryLog {
 impl MemoryLog {
     /// An empty log; with `lands`, what is appended is durable at once.
     pub fn new(lands: bool) -> Self {
-        let progress =
-            Progress { durable: 0, lands, confirms: true, fenced: false, confirmations: 0 };
+        let progress = Progress {
+            durable: 0,
+            lands,
+            confirms: true,
+            fenced: false,
+            confirmations: 0,
+            failed_reads: 0,
+        };
         Self { contents: Arc::default(), progress: watch::Sender::new(progress) }
     }
 
@@ -86,6 +93,13 @@ impl MemoryLog {
     /// Whether reads fail.
     pub fn set_fails_reads(&self, fails: bool) {
         self.contents.lock().fails_reads = fails;
+    }
+
+    /// Waits until so many reads have failed.
+    pub async fn failed_reads(&self, count: usize) {
+        let mut progress = self.progress.subscribe();
+        let failed = progress.wait_for(|p| p.failed_reads >= count).await;
+        failed.expect("the log has its own sender");
     }
 
     /// What a new owner finds: the durable records.
@@ -160,6 +174,7 @@ impl CoordinatorLog for MemoryLog {
         tokio::task::yield_now().await;
         let contents = self.contents.lock();
         if contents.fails_reads {
+            self.progress.send_modify(|p| p.failed_reads += 1);
             return Err(LogError::Unavailable("on purpose".into()));
         }
         let from = from.unwrap_or(contents.start);

@@ -1,7 +1,6 @@
 //! Attempts that take long, and backlogs, with the object WAL.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::memory::InMemory;
@@ -12,9 +11,9 @@ use odradek_common::random::SeededRandom;
 use odradek_storage::names::ObjectKind;
 use odradek_storage::store::Operation;
 use odradek_storage::store::faulty::{Fault, Faults, Faulty, Gate, On};
-use tokio::time::Instant;
 
 use super::life::{Life, settings};
+use super::waiting::until;
 use super::wire::{Wire, batch, produce_request};
 
 /// A broker that flushes and merges when it is told to only, and collects all the time.
@@ -66,12 +65,8 @@ fn an_attempt_may_take_longer_than_the_grace() {
         // Each round of the collector lists the folders of all kinds and that of the slots. The
         // first may have begun before.
         let rounds = |count: u64| count * (ObjectKind::ALL.len() as u64 + 1);
-        let until = faults.requests(Operation::List) + rounds(3);
-        let patience = Instant::now() + Duration::from_secs(20);
-        while faults.requests(Operation::List) < until {
-            assert!(Instant::now() < patience, "nothing is collected");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let enough = faults.requests(Operation::List) + rounds(3);
+        until("rounds of the collector", async || faults.requests(Operation::List) >= enough).await;
         faults.clear();
         gate.open();
         let left_out = flushing.await.unwrap().unwrap();

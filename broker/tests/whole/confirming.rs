@@ -10,6 +10,7 @@ use odradek_storage::store::faulty::Outage;
 
 use super::life::Life;
 use super::store_faults::{client, object, store};
+use super::waiting::answered;
 use super::wire::{Wire, batch, name, produce_request};
 use super::workload::{commit_offset, fetch_offset};
 
@@ -47,12 +48,7 @@ fn ends_and_offsets_are_told_without_the_store() {
         assert_eq!(ends(&mut wire).await, expected);
         assert_eq!(faults.requests(Operation::Put), puts);
 
-        let committed = async {
-            while commit_offset(&mut wire, "t", 5).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), committed).await.unwrap();
+        answered(async || commit_offset(&mut wire, "t", 5).await).await;
         faults.outage(Outage::Refused);
         let told = async {
             assert_eq!(ends(&mut wire).await, expected);

@@ -1,32 +1,15 @@
 //! What goes with a topic that is deleted.
 
-use std::time::Duration;
-
 use odradek_common::files::sim::SimFiles;
 use odradek_storage::store::faulty::Outage;
-use tokio::time::Instant;
 
 use super::life::Life;
 use super::store_faults::{client, object, store};
+use super::waiting::{answered, until};
 use super::wire::{Failed, Wire};
 use super::workload::{TOPIC_ALREADY_EXISTS, commit_offset, delete_topic, fetch_offset, topics};
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const REQUEST_TIMED_OUT: i16 = 7;
-
-/// Repeats a call that may pass until it has an answer.
-macro_rules! answered {
-    ($call:expr) => {{
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match $call.await {
-                Ok(answer) => break answer,
-                Err(failed) => assert!(Instant::now() < until, "{failed}"),
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }};
-}
 
 /// The offsets that groups committed go with the topic, also when its owner ends between the
 /// deletion and their removal: a new topic of the name would be read from where the old one was.
@@ -38,8 +21,8 @@ fn committed_offsets_go_with_a_topic_whose_owner_dies_while_it_is_deleted() {
     client().block_on(async {
         let mut wire = Wire::open(life.port).await.unwrap();
         wire.create("t", 1).await.unwrap();
-        answered!(commit_offset(&mut wire, "t", 1_000));
-        assert_eq!(answered!(fetch_offset(&mut wire, "t")), 1_000);
+        answered(async || commit_offset(&mut wire, "t", 1_000).await).await;
+        assert_eq!(answered(async || fetch_offset(&mut wire, "t").await).await, 1_000);
         // The removal of the offsets has to be written, which nothing can be now.
         faults.outage(Outage::Refused);
         let deleted = delete_topic(&mut wire, "t", 200).await;
@@ -52,12 +35,13 @@ fn committed_offsets_go_with_a_topic_whose_owner_dies_while_it_is_deleted() {
     let life = Life::start(object(&[]), &files, Some(store), 2).unwrap();
     client().block_on(async {
         let mut wire = Wire::open(life.port).await.unwrap();
-        let until = Instant::now() + PATIENCE;
-        while let Err(failed) = wire.create("t", 1).await {
-            assert!(matches!(failed, Failed::Code(TOPIC_ALREADY_EXISTS)), "{failed}");
-            assert!(Instant::now() < until, "the name does not become free");
-        }
-        assert_eq!(answered!(fetch_offset(&mut wire, "t")), -1);
+        until("the name becomes free", async || match wire.create("t", 1).await {
+            Ok(()) => true,
+            Err(Failed::Code(TOPIC_ALREADY_EXISTS)) => false,
+            Err(failed) => panic!("{failed}"),
+        })
+        .await;
+        assert_eq!(answered(async || fetch_offset(&mut wire, "t").await).await, -1);
     });
     life.crash();
 }

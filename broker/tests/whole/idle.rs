@@ -1,7 +1,6 @@
 //! What is deleted goes from the store, also where nobody produces any more.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::TryStreamExt;
 use kafka_protocol::messages::DeleteRecordsRequest;
@@ -12,20 +11,12 @@ use object_store::ObjectStore;
 use odradek_broker::core::Core;
 use odradek_common::files::sim::SimFiles;
 use odradek_storage::store::faulty::Faulty;
-use tokio::time::Instant;
 
 use super::life::Life;
 use super::store_faults::{client, object, store};
+use super::waiting::until;
 use super::wire::{Wire, batch, name, produce_request};
 use super::workload::delete_topic;
-
-async fn wait_for(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !is_so().await {
-        assert!(Instant::now() < until, "{what}: not in time");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
 
 async fn segments(store: &Arc<Faulty>) -> usize {
     let all: Vec<_> = store.list(None).try_collect().await.unwrap();
@@ -38,7 +29,7 @@ async fn produce(wire: &mut Wire, core: &Core, store: &Arc<Faulty>) {
     let request = produce_request("t", 0, batch(-1, -1, &[vec![1]]), 30_000);
     let answer = wire.call(&request, 11).await.unwrap();
     assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
-    wait_for("a flush", async || core.image().index_objects().count() > 0).await;
+    until("a flush", async || core.image().index_objects().count() > 0).await;
     assert!(segments(store).await > 0);
 }
 
@@ -58,7 +49,7 @@ fn with_a_record(then: impl AsyncFnOnce(&mut Wire, &Core, &Arc<Faulty>)) {
 fn the_records_of_a_deleted_topic_go() {
     with_a_record(async |wire, core, store| {
         delete_topic(wire, "t", 10_000).await.unwrap();
-        wait_for("the segment goes", async || segments(store).await == 0).await;
+        until("the segment goes", async || segments(store).await == 0).await;
         assert_eq!(core.image().groups().count(), 0);
     });
 }
@@ -72,6 +63,6 @@ fn records_below_the_log_start_go() {
             DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
         let answer = wire.call(&request, 2).await.unwrap();
         assert_eq!(answer.topics[0].partitions[0].low_watermark, 1);
-        wait_for("the segment goes", async || segments(store).await == 0).await;
+        until("the segment goes", async || segments(store).await == 0).await;
     });
 }

@@ -80,10 +80,7 @@ fn an_older_copy_of_the_data_directory_is_refused() {
         assert!(refused.contains("written after the state that this data"), "{refused}");
     }
     let life = start(&files, 5).unwrap();
-    client().block_on(async {
-        let mut wire = Wire::open(life.port).await.unwrap();
-        assert_eq!(wire.read("t", 0, 0, 0).await.unwrap().len(), 2);
-    });
+    assert_eq!(read(&life, "t"), 2);
     life.crash();
 }
 
@@ -93,12 +90,7 @@ fn a_lost_raft_log_is_not_taken_for_a_first_start() {
     let files = SimFiles::new();
     let start = |files: &SimFiles, seed| Life::start(settings(&[]), files, None, seed);
     let life = start(&files, 1).unwrap();
-    client().block_on(async {
-        let mut wire = Wire::open(life.port).await.unwrap();
-        wire.create("kept", 1).await.unwrap();
-        produce(&mut wire, "kept").await;
-    });
-    life.crash();
+    produce_kept(life);
     let whole = files.power_cut(&SeededRandom::from_seed(1));
     let raft = Path::new("/data/raft");
     for entry in files.list(raft).unwrap() {
@@ -115,10 +107,7 @@ fn a_lost_raft_log_is_not_taken_for_a_first_start() {
     assert!(refused.contains("the Raft log in it is not"), "{refused}");
     // What is brought back is as it was.
     let life = start(&whole, 5).unwrap();
-    client().block_on(async {
-        let mut wire = Wire::open(life.port).await.unwrap();
-        assert_eq!(wire.read("kept", 0, 0, 0).await.unwrap().len(), 1);
-    });
+    assert_eq!(read(&life, "kept"), 1);
     life.crash();
 }
 
@@ -136,10 +125,21 @@ fn kept_in_wal(
     Life::start(settings, files, Some(store.clone()), seed)
 }
 
-fn read_kept(life: &Life) -> usize {
+/// A record in a topic of its own, acknowledged; then the broker dies.
+fn produce_kept(life: Life) {
     client().block_on(async {
         let mut wire = Wire::open(life.port).await.unwrap();
-        wire.read("kept", 0, 0, 0).await.unwrap().len()
+        wire.create("kept", 1).await.unwrap();
+        produce(&mut wire, "kept").await;
+    });
+    life.crash();
+}
+
+/// How many records the topic has.
+fn read(life: &Life, topic: &str) -> usize {
+    client().block_on(async {
+        let mut wire = Wire::open(life.port).await.unwrap();
+        wire.read(topic, 0, 0, 0).await.unwrap().len()
     })
 }
 
@@ -154,12 +154,7 @@ fn empty_wal(files: &SimFiles) {
 fn a_lost_wal_is_not_taken_for_an_empty_one() {
     let ((store, _), files) = (store(1), SimFiles::new());
     let life = kept_in_wal(&files, &store, "wal.kind=disk", 1).unwrap();
-    client().block_on(async {
-        let mut wire = Wire::open(life.port).await.unwrap();
-        wire.create("kept", 1).await.unwrap();
-        produce(&mut wire, "kept").await;
-    });
-    life.crash();
+    produce_kept(life);
     let whole = files.power_cut(&SeededRandom::from_seed(1));
     for removed in [false, true] {
         empty_wal(&files);
@@ -175,7 +170,7 @@ fn a_lost_wal_is_not_taken_for_an_empty_one() {
     // What is brought back is as it was. Once it is taken over, index objects refer to it.
     for (wal, seed) in [("wal.kind=object", 4), ("wal.kind=disk", 5), ("wal.kind=object", 6)] {
         let life = kept_in_wal(&whole, &store, wal, seed).unwrap();
-        assert_eq!(read_kept(&life), 1, "{wal}");
+        assert_eq!(read(&life, "kept"), 1, "{wal}");
         life.crash();
     }
     empty_wal(&whole);

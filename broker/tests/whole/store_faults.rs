@@ -13,6 +13,7 @@ use odradek_storage::store::faulty::{Fault, Faults, Faulty, Gate, On, Outage};
 use tokio::time::Instant;
 
 use super::life::{Life, settings};
+use super::waiting::until;
 use super::wire::{Failed, Wire, batch, produce_request};
 use super::workload::Clients;
 
@@ -173,11 +174,8 @@ fn five_requests_of_a_connection_are_in_flight_together() {
         for _ in 0..5 {
             wire.send(&request, 11).await.ok().unwrap();
         }
-        let until = Instant::now() + Duration::from_secs(10);
-        while core.chain.stats().unlanded_bytes < 5 * value.len() {
-            assert!(Instant::now() < until, "{:?}", core.chain.stats());
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let in_flight = async || core.chain.stats().unlanded_bytes >= 5 * value.len();
+        until("five requests are in flight", in_flight).await;
         faults.clear();
         gate.open();
         faults.always(slots, Fault::Slow(Duration::from_millis(100)));

@@ -137,7 +137,7 @@ impl Wire {
     }
 }
 
-fn fetch_request(topic: &str, partition: i32, offset: i64, wait_ms: i32) -> FetchRequest {
+pub fn fetch_request(topic: &str, partition: i32, offset: i64, wait_ms: i32) -> FetchRequest {
     let partition = FetchPartition::default()
         .with_partition(partition)
         .with_current_leader_epoch(-1)

@@ -10,12 +10,28 @@ async fn deleted_topics_are_told_to_loading_shards_too() {
     log.set_fails_reads(true);
     world.service.owned(world.service.partition_for(GROUP).unwrap(), Arc::new(log.clone()));
     let done = tokio::spawn(world.service.topics_deleted(vec!["t".into()], 7).await);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // It tries again, and nobody is told meanwhile that it is done.
+    log.failed_reads(3).await;
     assert!(!done.is_finished());
     log.set_fails_reads(false);
     done.await.unwrap();
     let fetch = world.service.fetch(9, fetching(&[GROUP])).await.await;
     assert_eq!(fetch.groups[0].topics[0].partitions[0].committed_offset, -1);
+}
+
+/// Java's consumer knows no answer to SyncGroup that says so.
+#[tokio::test(start_paused = true)]
+async fn who_syncs_with_a_loading_shard_is_to_join_again() {
+    let world = world().await;
+    let log = world.log(GROUP).after_crash();
+    log.set_fails_reads(true);
+    world.service.owned(world.service.partition_for(GROUP).unwrap(), Arc::new(log.clone()));
+    log.failed_reads(1).await;
+    let mut request = syncing("m", 1, &[]);
+    request.protocol_type = Some(text("consumer"));
+    request.protocol_name = Some(text("range"));
+    let synced = world.service.sync(5, request).await.await;
+    assert_eq!(synced.error_code, E::RebalanceInProgress.code());
 }
 
 /// The handler of a commit looks at the metadata, is held up while the topic is deleted and its
