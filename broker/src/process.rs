@@ -12,6 +12,7 @@ use odradek_common::clock::SharedClock;
 use odradek_common::files::SharedFiles;
 use odradek_common::ids::{BrokerId, ChainId};
 use odradek_common::limits::{ANSWER_BYTES, CATALOG_CACHE_BYTES};
+use odradek_common::net::SharedNetwork;
 use odradek_common::phases::Phases;
 use odradek_common::random::SharedRandom;
 use odradek_metadata::{Incarnation, Metadata};
@@ -52,6 +53,8 @@ pub struct World {
     pub random: SharedRandom,
     /// File system.
     pub files: SharedFiles,
+    /// Network.
+    pub network: SharedNetwork,
     /// Where the steps towards durability are noted; nowhere, unless a test wants it.
     pub phases: Phases,
     /// An object store in place of the one that `storage.url` names.
@@ -162,7 +165,7 @@ impl Process {
         let note = move || directory.note_formed(cluster)?.claim_wal(wal_is_disk, wal_is_needed);
         let directory = on_disk(note).await?;
         let store_took = took.lap();
-        let bound = bind(&settings).await?;
+        let bound = bind(&settings, &world).await?;
         let listening = bound
             .iter()
             .zip(&settings.listeners)
@@ -292,11 +295,11 @@ async fn start_metadata(
     Ok(metadata)
 }
 
-async fn bind(settings: &Settings) -> Result<Vec<Bound>, StartError> {
+async fn bind(settings: &Settings, world: &World) -> Result<Vec<Bound>, StartError> {
     let mut bound = Vec::new();
     for listener in &settings.listeners {
         let (host, port) = (&listener.bind.host, listener.bind.port);
-        let listening = server::bind(&listener.name, host, port).await;
+        let listening = server::bind(&*world.network, &listener.name, host, port).await;
         bound.push(listening.map_err(|source| StartError::Listen {
             name: listener.name.clone(),
             host: host.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use odradek_common::clock::SystemClock;
 use odradek_common::files::RealFiles;
+use odradek_common::net::RealNetwork;
 use odradek_common::phases::Phases;
 use odradek_common::random::SeededRandom;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +36,7 @@ impl World {
             clock: Arc::new(SystemClock),
             random: Arc::new(SeededRandom::from_os()),
             files: Arc::new(RealFiles),
+            network: Arc::new(RealNetwork),
             phases: Phases::none(),
             store: None,
         }

@@ -6,18 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::ApiKey;
 use odradek_common::limits::{
     CONNECTION_ANSWER_BYTES, CONNECTION_TURN, REQUEST_ELEMENTS, REQUEST_ELEMENTS_AT_ONCE,
 };
+use odradek_common::net::{self, Connection};
 use odradek_protocol::frame::{FrameError, FrameReader};
 use odradek_protocol::request::{self, Checked, DecodeError};
 use odradek_protocol::response;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -105,13 +103,8 @@ enum Due {
 }
 
 /// Serves one connection until it ends.
-pub(super) async fn serve(
-    core: Arc<Core>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    listener: Arc<str>,
-) {
-    let (read, write) = stream.into_split();
+pub(super) async fn serve(core: Arc<Core>, connection: Connection, listener: Arc<str>) {
+    let Connection { reader: read, writer: write, peer } = connection;
     let (due, queue) = mpsc::channel(odradek_common::limits::CONNECTION_IN_FLIGHT);
     let writer = tokio::spawn(write_answers(core.clone(), write, queue));
     let abort = writer.abort_handle();
@@ -150,7 +143,7 @@ pub(super) async fn serve(
 
 struct Reader {
     core: Arc<Core>,
-    stream: OwnedReadHalf,
+    stream: Box<dyn net::Reader>,
     frames: FrameReader,
     peer: SocketAddr,
     listener: Arc<str>,
@@ -230,7 +223,7 @@ impl Reader {
             Err(error) if error.is_too_many_elements() => {
                 in_turns(async {
                     // Who has hung up meanwhile is not worth the turn.
-                    if is_peer_gone(&self.stream) {
+                    if self.stream.is_peer_gone() {
                         return Err(Ended::ByPeer);
                     }
                     let checked = request::check(frame, REQUEST_ELEMENTS)?;
@@ -312,12 +305,6 @@ fn encode(context: &Context, body: &Body) -> Option<Vec<Bytes>> {
     }
 }
 
-/// True if the peer has closed the connection, whatever it sent before.
-fn is_peer_gone(stream: &OwnedReadHalf) -> bool {
-    let ready = stream.ready(Interest::READABLE).now_or_never();
-    matches!(ready, Some(Ok(ready)) if ready.is_read_closed())
-}
-
 fn stall(core: &Core) -> Duration {
     let short = core.request_bytes.is_short() || core.answer_bytes.is_short();
     if short { STALL_UNDER_PRESSURE } else { STALL }
@@ -325,7 +312,7 @@ fn stall(core: &Core) -> Duration {
 
 async fn write_answers(
     core: Arc<Core>,
-    mut stream: OwnedWriteHalf,
+    mut stream: Box<net::Writer>,
     mut queue: mpsc::Receiver<Due>,
 ) {
     let mut turn = Instant::now();
@@ -353,7 +340,7 @@ async fn write_answers(
 /// Writes one answer; a peer that takes nothing of it for the stall limit is given up.
 async fn write(
     core: &Core,
-    stream: &mut OwnedWriteHalf,
+    stream: &mut Box<net::Writer>,
     chunks: Vec<Bytes>,
 ) -> std::io::Result<()> {
     let mut chunks: Chunks = chunks.into_iter().collect();
@@ -364,28 +351,4 @@ async fn write(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::net::TcpListener;
-
-    #[tokio::test]
-    async fn a_peer_that_hung_up_is_known_before_all_it_sent_is_read() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let (read, _write) = stream.into_split();
-        peer.write_all(&[7; 100]).await.unwrap();
-        read.readable().await.unwrap();
-        assert!(!is_peer_gone(&read));
-        drop(peer);
-        let gone = async {
-            while !is_peer_gone(&read) {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("it is noticed");
-    }
 }

@@ -1,14 +1,13 @@
 //! Listening sockets: bound before the broker registers, served once it is ready.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use odradek_common::limits::FILES_RESERVED;
+use odradek_common::net::{Connection, Listener, Network};
 use parking_lot::Mutex;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -16,7 +15,6 @@ use super::connection;
 use crate::core::Core;
 use crate::metric_names;
 
-const BACKLOG: i32 = 4096;
 /// Pause after an accept that failed for want of something (file descriptors), which would fail
 /// again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -27,7 +25,7 @@ pub struct Bound {
     /// The listener's name.
     pub name: Arc<str>,
     /// Its sockets; all have the same port.
-    pub sockets: Vec<TcpListener>,
+    pub sockets: Vec<Box<dyn Listener>>,
     /// The port, as the system chose it where 0 was asked for.
     pub port: u16,
 }
@@ -37,47 +35,16 @@ pub struct Bound {
 ///
 /// # Errors
 /// If the host does not resolve or an address cannot be bound.
-pub async fn bind(name: &str, host: &str, port: u16) -> std::io::Result<Bound> {
-    let host = if host.is_empty() { "0.0.0.0" } else { host };
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for address in tokio::net::lookup_host((host, port)).await? {
-        if !addresses.contains(&address.ip()) {
-            addresses.push(address.ip());
-        }
-    }
-    let mut sockets = Vec::new();
-    let mut port = port;
-    let mut failed = None;
-    for address in addresses {
-        match socket(SocketAddr::new(address, port)) {
-            Ok(socket) => {
-                port = socket.local_addr()?.port();
-                sockets.push(socket);
-            }
-            // A machine may resolve an address family that it does not have.
-            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
-                failed = Some(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    match (sockets.is_empty(), failed) {
-        (true, Some(error)) => Err(error),
-        (true, None) => Err(std::io::ErrorKind::AddrNotAvailable.into()),
-        (false, _) => Ok(Bound { name: name.into(), sockets, port }),
-    }
-}
-
-fn socket(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+pub async fn bind(
+    network: &dyn Network,
+    name: &str,
+    host: &str,
+    port: u16,
+) -> std::io::Result<Bound> {
+    let sockets = network.listen(host, port).await?;
+    let first = sockets.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    let port = first.local_address()?.port();
+    Ok(Bound { name: name.into(), sockets, port })
 }
 
 /// Connections that may be open at once: as many as the settings allow, and as the limit of open files
@@ -159,10 +126,10 @@ impl Bound {
     }
 }
 
-async fn accept(core: Arc<Core>, socket: TcpListener, name: Arc<str>, tasks: TaskTracker) {
+async fn accept(core: Arc<Core>, socket: Box<dyn Listener>, name: Arc<str>, tasks: TaskTracker) {
     loop {
         match socket.accept().await {
-            Ok((stream, peer)) => take(&core, stream, peer, &name, &tasks),
+            Ok(connection) => take(&core, connection, &name, &tasks),
             Err(error) => {
                 warn!(listener = %name, %error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -171,13 +138,8 @@ async fn accept(core: Arc<Core>, socket: TcpListener, name: Arc<str>, tasks: Tas
     }
 }
 
-fn take(
-    core: &Arc<Core>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    name: &Arc<str>,
-    tasks: &TaskTracker,
-) {
+fn take(core: &Arc<Core>, connection: Connection, name: &Arc<str>, tasks: &TaskTracker) {
+    let peer = connection.peer;
     let limits = &core.limits;
     let admitted =
         core.connections.admit(peer.ip(), limits.connections_max, limits.connections_per_ip_max);
@@ -191,12 +153,9 @@ fn take(
     };
     metrics::counter!(metric_names::CONNECTIONS_ACCEPTED, "listener" => name.to_string())
         .increment(1);
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "could not set TCP_NODELAY");
-    }
     let (core, name) = (core.clone(), name.clone());
     tasks.spawn(async move {
-        connection::serve(core, stream, peer, name).await;
+        connection::serve(core, connection, name).await;
         drop(admitted);
     });
 }
