@@ -88,16 +88,17 @@ pub async fn batch_at_or_after(
     from_store(core, log, read).await
 }
 
-/// The first durable batch that has the largest timestamp of all.
+/// Of the durable batches that reach past `from`, the first that has the largest timestamp.
 ///
 /// # Errors
 /// `KafkaStorageError` if what is stored cannot be read now.
 pub async fn batch_with_max_timestamp(
     core: &Core,
     log: &PartitionLog,
+    from: i64,
 ) -> Result<Option<Batch>, ResponseError> {
     let read = |ranges: Arc<PartitionRanges>| async move {
-        core.reader.batch_with_max_timestamp(&ranges).await
+        core.reader.batch_with_max_timestamp(&ranges, from).await
     };
     from_store(core, log, read).await
 }

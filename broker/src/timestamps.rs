@@ -53,11 +53,29 @@ pub async fn with_max_timestamp(
     core: &Core,
     log: &PartitionLog,
 ) -> Result<Option<Stamped>, ResponseError> {
-    let Some(batch) = reading::batch_with_max_timestamp(core, log).await? else {
+    let start = log.offsets().log_start;
+    let Some(batch) = reading::batch_with_max_timestamp(core, log, start).await? else {
         return Ok(None);
     };
-    let start = log.offsets().log_start;
-    let first_of_largest = move |batch: &Batch, cap_bytes| {
+    let within = first_of_largest(&batch, start).await?;
+    if batch.header.base_offset >= start {
+        return Ok(within);
+    }
+    // The log start lies within it, and what gives it its timestamp may lie below.
+    let behind = batch.header.next_offset();
+    let behind = match reading::batch_with_max_timestamp(core, log, behind).await? {
+        Some(batch) => first_of_largest(&batch, behind).await?,
+        None => None,
+    };
+    Ok(match (within, behind) {
+        (Some(within), Some(behind)) if behind.timestamp > within.timestamp => Some(behind),
+        (within, behind) => within.or(behind),
+    })
+}
+
+/// The first of the records of a batch, from `start` on, with the largest timestamp.
+async fn first_of_largest(batch: &Batch, start: i64) -> Result<Option<Stamped>, ResponseError> {
+    let look = move |batch: &Batch, cap_bytes| {
         let mut best: Option<Stamped> = None;
         for record in stamped(batch, cap_bytes, start)? {
             let record = record?;
@@ -67,7 +85,7 @@ pub async fn with_max_timestamp(
         }
         Ok(best)
     };
-    aside::look_into(&batch, first_of_largest).await.map_err(corrupt)
+    aside::look_into(batch, look).await.map_err(corrupt)
 }
 
 /// Offsets and timestamps of a batch's records from the log start on, which may lie within it. With

@@ -34,8 +34,18 @@ const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 /// The end of what was tiered (KIP-1005): nothing is.
 const LATEST_TIERED: i64 = -5;
-/// The first offset not yet uploaded (KIP-1023): as nothing is tiered, the log start.
-const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+/// The first version that knows a timestamp with a meaning of its own; `None` if none that is served
+/// does, as with -6 of KIP-1023.
+fn known_since(timestamp: i64) -> Option<i16> {
+    match timestamp {
+        LATEST | EARLIEST | 0.. => Some(1),
+        MAX_TIMESTAMP => Some(7),
+        EARLIEST_LOCAL => Some(8),
+        LATEST_TIERED => Some(9),
+        _ => None,
+    }
+}
 
 /// From this version on an answer tells the leader epoch.
 const EPOCH_SINCE: i16 = 4;
@@ -62,11 +72,14 @@ pub(super) async fn list_offsets(
         for partition in topic.partitions {
             let answer = ListOffsetsPartitionResponse::default()
                 .with_partition_index(partition.partition_index);
-            // As in Kafka, a partition stands in a request once.
+            // As in Kafka, a partition stands in a request once, and a timestamp that the version
+            // does not know is refused before the partition is looked for.
             let once = seen.insert((topic.name.to_string(), partition.partition_index));
-            let listed = match once {
-                true => list(core, &mut confirmation, id, &partition).await,
-                false => Err(ResponseError::InvalidRequest),
+            let is_known = known_since(partition.timestamp).is_some_and(|since| version >= since);
+            let listed = match (once, is_known) {
+                (true, true) => list(core, &mut confirmation, id, &partition).await,
+                (false, _) => Err(ResponseError::InvalidRequest),
+                (true, false) => Err(ResponseError::UnsupportedVersion),
             };
             partitions.push(match listed {
                 Ok(listed) => answer
@@ -109,17 +122,16 @@ async fn list(
             let end = log.offsets().high_watermark;
             Ok(Listed { leader_epoch: log.leader_epoch.0, ..at(end) })
         }
-        EARLIEST | EARLIEST_LOCAL | EARLIEST_PENDING_UPLOAD => Ok(at(log.offsets().log_start)),
-        LATEST_TIERED => Ok(Listed { offset: -1, timestamp: -1, leader_epoch: -1 }),
+        EARLIEST | EARLIEST_LOCAL => Ok(at(log.offsets().log_start)),
+        LATEST_TIERED => Ok(none()),
         MAX_TIMESTAMP => {
             let found = timestamps::with_max_timestamp(core, &log).await?;
             Ok(found.map_or_else(none, |f| listed(core, &log, f)))
         }
-        timestamp if timestamp >= 0 => {
+        timestamp => {
             let found = timestamps::at_or_after(core, &log, timestamp).await?;
             Ok(found.map_or_else(none, |f| listed(core, &log, f)))
         }
-        _ => Err(ResponseError::UnsupportedVersion),
     }
 }
 

@@ -7,43 +7,47 @@ use kafka_protocol::messages::delete_records_request::{
 };
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::fetch_request::ForgottenTopic;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
-    BrokerId, CreateTopicsRequest, DeleteRecordsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest, GroupId,
-    ListOffsetsRequest, MetadataRequest,
+    CreateTopicsRequest, DeleteRecordsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest, GroupId, MetadataRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use odradek_common::batch::{NO_TIMESTAMP, batches};
 use odradek_common::files::sim::SimFiles;
 
 use super::life::{Life, settings};
+use super::list_offsets::listed;
 use super::store_faults::client;
 use super::waiting::answered;
 use super::wire::{Wire, batch, fetch_request, name, produce_request};
 use super::workload::{commit_offset, delete_topic};
 
 /// Runs `then` on a broker.
-fn on_a_broker(then: impl AsyncFnOnce(&mut Wire)) {
+pub fn on_a_broker(then: impl AsyncFnOnce(&mut Wire)) {
     let life = Life::start(settings(&["wal.kind=disk"]), &SimFiles::new(), None, 1).unwrap();
     client().block_on(async { then(&mut Wire::open(life.port).await.unwrap()).await });
     life.crash();
 }
 
-async fn produce(wire: &mut Wire, records: Bytes) {
+pub async fn produce(wire: &mut Wire, records: Bytes) {
     let answer = wire.call(&produce_request("t", 0, records, 10_000), 11).await.unwrap();
     assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
 }
 
+/// Deletes the records below `offset`.
+pub async fn delete_records(wire: &mut Wire, offset: i64) {
+    let at = DeleteRecordsPartition::default().with_partition_index(0).with_offset(offset);
+    let topic = DeleteRecordsTopic::default().with_name(name("t")).with_partitions(vec![at]);
+    let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+    let answer = wire.call(&request, 2).await.unwrap();
+    assert_eq!(answer.topics[0].partitions[0].low_watermark, offset);
+}
+
 /// The offset of the first record at or after `timestamp`.
 async fn at_or_after(wire: &mut Wire, timestamp: i64) -> i64 {
-    let partition = ListOffsetsPartition::default().with_timestamp(timestamp);
-    let topic = ListOffsetsTopic::default().with_name(name("t")).with_partitions(vec![partition]);
-    let request =
-        ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
-    let answer = wire.call(&request, 7).await.unwrap();
-    assert_eq!(answer.topics[0].partitions[0].error_code, 0);
-    answer.topics[0].partitions[0].offset
+    let (code, offset, _) = listed(wire, 7, timestamp).await;
+    assert_eq!(code, 0);
+    offset
 }
 
 /// Sarama before 2025 states no largest timestamp.
@@ -75,13 +79,7 @@ fn a_search_by_append_time_begins_at_the_log_start_within_a_batch() {
             CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
         assert_eq!(wire.call(&request, 7).await.unwrap().topics[0].error_code, 0);
         produce(wire, batch(-1, -1, &[vec![1], vec![2], vec![3]])).await;
-        let middle = DeleteRecordsPartition::default().with_partition_index(0).with_offset(1);
-        let topic =
-            DeleteRecordsTopic::default().with_name(name("t")).with_partitions(vec![middle]);
-        let request =
-            DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
-        let answer = wire.call(&request, 2).await.unwrap();
-        assert_eq!(answer.topics[0].partitions[0].low_watermark, 1);
+        delete_records(wire, 1).await;
         assert_eq!(at_or_after(wire, 0).await, 1);
     });
 }

@@ -13,6 +13,7 @@ mod internal_topics;
 mod kafka;
 mod leaders;
 mod life;
+mod list_offsets;
 mod offsets;
 mod power_cut;
 mod restarts;

@@ -344,8 +344,9 @@ proptest! {
             let (all, held) = flush_dated(&world, &rounds).await;
             let end = end_of(&all);
             let start = start.min(end);
-            let ranges = PartitionRanges::new(partition(0), start, end, held, Bytes::new()).unwrap();
-            let reader = world.reader(CACHE);
+            let log_start = start / 2;
+            let ranges = PartitionRanges::new(partition(0), log_start, end, held, Bytes::new());
+            let (ranges, reader) = (ranges.unwrap(), world.reader(CACHE));
             let seen: Vec<(BatchHeader, &Bytes)> = all
                 .iter()
                 .map(|batch| (BatchHeader::parse(batch).unwrap(), batch))
@@ -354,7 +355,7 @@ proptest! {
             let first = reader.first_batch_at_or_after_timestamp(&ranges, start, at).await.unwrap();
             let expected = seen.iter().find(|(header, _)| header.max_timestamp >= at);
             prop_assert_eq!(first.map(|batch| batch.bytes), expected.map(|(_, b)| (*b).clone()));
-            let largest = reader.batch_with_max_timestamp(&ranges).await.unwrap();
+            let largest = reader.batch_with_max_timestamp(&ranges, start).await.unwrap();
             let expected = seen.iter().rev().max_by_key(|(header, _)| header.max_timestamp);
             prop_assert_eq!(largest.map(|batch| batch.bytes), expected.map(|(_, b)| (*b).clone()));
             Ok(())

@@ -43,15 +43,18 @@ impl LogReader {
         Ok(None)
     }
 
-    /// The first batch that has the largest timestamp of all; `None` if there is no batch.
+    /// The first batch, of those that reach past `from_offset`, that has the largest timestamp;
+    /// `None` if there is no batch. That timestamp may be of a record below `from_offset`: where the
+    /// batch begins below it, the caller looks at its records, and asks again from its end on.
     ///
     /// # Errors
     /// As for [`Self::read`].
     pub async fn batch_with_max_timestamp(
         &self,
         ranges: &PartitionRanges,
+        from_offset: i64,
     ) -> Result<Option<Batch>, ReadError> {
-        let start = ranges.start();
+        let start = from_offset.max(ranges.start());
         let mut best: Option<Batch> = None;
         for range in by_timestamp(ranges.from_offset(start), |range| range.max_timestamp) {
             if best.as_ref().is_some_and(|best| best.header.max_timestamp >= range.max_timestamp) {
