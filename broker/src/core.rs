@@ -28,15 +28,15 @@ use crate::logs::Logs;
 use crate::metric_names;
 use crate::partition::PartitionLog;
 use crate::producer_ids::ProducerIds;
+use crate::server::Connections;
 use crate::server::budget::{AnswerBudget, RequestBudget};
-use crate::server::{Connections, connections_max};
 use crate::settings::Settings;
 use crate::takeover::{Takeover, TakeoverError};
 use crate::topic_settings::TopicConfig;
 use crate::topics::LiveTopics;
 use crate::wals::Wals;
 
-/// Limits that settings give.
+/// Limits that settings give for good.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// `socket.request.max.bytes`.
@@ -47,10 +47,6 @@ pub struct Limits {
     pub fetch_wait_max: Duration,
     /// `connections.max.idle.ms`.
     pub connection_idle_max: Duration,
-    /// `max.connections`, within what the limit of open files allows.
-    pub connections_max: usize,
-    /// `max.connections.per.ip`.
-    pub connections_per_ip_max: usize,
 }
 
 impl Limits {
@@ -62,12 +58,7 @@ impl Limits {
             frame_bytes_max: network.request_max_bytes,
             fetch_bytes_max: settings.fetch.max_bytes,
             fetch_wait_max: Duration::from_millis(FETCH_WAIT_MAX_MS),
-            connection_idle_max: match u64::try_from(network.max_idle_ms) {
-                Ok(ms) => Duration::from_millis(ms),
-                Err(_) => Duration::MAX,
-            },
-            connections_max: connections_max(network.max_connections),
-            connections_per_ip_max: network.max_connections_per_ip,
+            connection_idle_max: network.max_idle().unwrap_or(Duration::MAX),
         }
     }
 }

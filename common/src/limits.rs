@@ -128,8 +128,6 @@ pub const GROUP_PENDING_MEMBERS: usize = 10_000;
 pub const GROUP_RECORD_BYTES: usize = 4 << 20;
 /// Bytes of a file of settings.
 pub const SETTINGS_FILE_BYTES: u64 = 1 << 20;
-/// Partitions in one answer to DescribeTopicPartitions (KIP-966 gives the same).
-pub const DESCRIBED_PARTITIONS: usize = 2_000;
 /// Bytes that a round of flushing takes, if `flush.bytes` is not more: what has gathered beyond
 /// that is left to the next round, which follows at once.
 pub const FLUSH_ROUND_BYTES: u64 = 256 << 20;
@@ -244,6 +242,11 @@ pub const STORE_RETRY_WAIT_MAX_MS: u64 = 3_000;
 pub const STORE_DELETE_BATCH: usize = 1_000;
 /// Bytes up to which what is read from an object is gathered and checked before it is passed on.
 pub const STORE_GET_GATHERED_BYTES: u64 = 64 << 20;
+/// Milliseconds after which who gives up waiting for a store has waited long enough to say that it
+/// did not answer.
+pub const STORE_SILENT_MS: u64 = 4_000;
+/// Milliseconds without an answer of a store that is asked after which people are told.
+pub const STORE_AWAY_MS: u64 = 5_000;
 /// Seconds after which a request to a store ends whoever waits for it.
 pub const STORE_REQUEST_SECONDS: u64 = 300;
 /// Seconds that connecting to a store may take.
@@ -290,6 +293,8 @@ pub const CLIENT_FETCH_BYTES: i32 = 16 << 20;
 pub const CLIENT_FETCH_PARTITION_BYTES: i32 = 1 << 20;
 /// Milliseconds that a fetch of such a client waits for records.
 pub const CLIENT_FETCH_WAIT_MS: i32 = 500;
+/// Headers of one record that is taken apart; walking records knows no such limit.
+pub const RECORD_HEADERS: i32 = 1 << 20;
 /// Bytes that the records of one batch may decompress to.
 pub const CLIENT_BATCH_BYTES: usize = 256 << 20;
 /// Milliseconds for which errors that pass are tried again.

@@ -16,7 +16,6 @@ use kafka_protocol::messages::{
     MetadataRequest, MetadataResponse, TopicName,
 };
 use odradek_common::ids::{BrokerId, TopicId};
-use odradek_common::limits::DESCRIBED_PARTITIONS;
 use odradek_metadata::Image;
 use odradek_metadata::image::{Partition, Topic};
 
@@ -182,7 +181,7 @@ pub(super) fn describe_topic_partitions(
     names.dedup();
     let from = request.cursor.map(|c| (c.topic_name.to_string(), c.partition_index));
     let asked = usize::try_from(request.response_partition_limit).unwrap_or(0);
-    let mut left = asked.clamp(1, DESCRIBED_PARTITIONS);
+    let mut left = asked.clamp(1, core.settings().topics.describe_partitions_max);
     let mut topics = Vec::new();
     for name in names {
         let first = match &from {

@@ -50,8 +50,7 @@ pub async fn bind(
 /// Connections that may be open at once: as many as the settings allow, and as the limit of open files
 /// does when files and the store have theirs. A broker without a file descriptor for its log serves
 /// nobody.
-#[must_use]
-pub fn connections_max(wanted: usize) -> usize {
+fn connections_max(wanted: usize) -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     within_files(wanted, files)
 }
@@ -140,9 +139,10 @@ async fn accept(core: Arc<Core>, socket: Box<dyn Listener>, name: Arc<str>, task
 
 fn take(core: &Arc<Core>, connection: Connection, name: &Arc<str>, tasks: &TaskTracker) {
     let peer = connection.peer;
-    let limits = &core.limits;
-    let admitted =
-        core.connections.admit(peer.ip(), limits.connections_max, limits.connections_per_ip_max);
+    let settings = core.settings();
+    let most = connections_max(settings.network.max_connections);
+    let most_of_ip = settings.network.max_connections_per_ip;
+    let admitted = core.connections.admit(peer.ip(), most, most_of_ip);
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(limit) => {

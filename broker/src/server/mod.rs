@@ -6,4 +6,4 @@ mod connection;
 mod listener;
 mod turns;
 
-pub use listener::{Bound, Connections, bind, connections_max};
+pub use listener::{Bound, Connections, bind};

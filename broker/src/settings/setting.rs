@@ -114,6 +114,11 @@ macro_rules! settings {
                 },)+
             ];
 
+            /// Keys and the fields that hold their values.
+            #[cfg(test)]
+            pub(crate) const FIELDS: &'static [(&'static str, &'static str)] =
+                &[$(($key, stringify!($field)),)+];
+
             pub(crate) fn read(
                 values: &$crate::settings::values::Values,
             ) -> Result<Self, $crate::settings::error::Problem> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::settings::kind::Allowed::{AtLeast, Between};
+use crate::settings::kind::Allowed::AtLeast;
 use crate::settings::setting::settings;
 
 settings! {
@@ -11,15 +11,6 @@ settings! {
         /// Largest request in bytes. A longer one closes its connection before it is read.
         "socket.request.max.bytes" => request_max_bytes: usize =
             Int(Some("104857600")), AtLeast(1), Kafka, ReadOnly;
-        /// Send buffer of a connection's socket in bytes; -1 leaves it to the system.
-        "socket.send.buffer.bytes" => send_buffer_bytes: i32 =
-            Int(Some("102400")), AtLeast(-1), Kafka, ReadOnly;
-        /// Receive buffer of a connection's socket in bytes; -1 leaves it to the system.
-        "socket.receive.buffer.bytes" => receive_buffer_bytes: i32 =
-            Int(Some("102400")), AtLeast(-1), Kafka, ReadOnly;
-        /// Connections that may wait to be accepted. Kafka's default is 50.
-        "socket.listen.backlog.size" => listen_backlog: u32 =
-            Int(Some("1024")), Between(1, 65_535), Kafka, ReadOnly;
         /// A connection without a request for this long is closed. Negative: never.
         "connections.max.idle.ms" => max_idle_ms: i64 =
             Long(Some("600000")), AtLeast(-1), Kafka, ReadOnly;
@@ -29,10 +20,6 @@ settings! {
         /// Connections at once from one address; one more is closed at once.
         "max.connections.per.ip" => max_connections_per_ip: usize =
             Int(Some("2147483647")), AtLeast(0), Kafka, ClusterWide;
-        /// Requests read and not yet answered, of all connections; at the limit no more are read.
-        /// Kafka counts those that wait for a thread, and its default is 500.
-        "queued.max.requests" => queued_max_requests: usize =
-            Int(Some("100000")), AtLeast(1), Kafka, ReadOnly;
         /// Bytes of requests read, half-read or being served, of all connections; at the limit no
         /// more are read. Not below socket.request.max.bytes. Kafka has no limit unless one is set.
         "queued.max.request.bytes" => queued_max_request_bytes: usize =

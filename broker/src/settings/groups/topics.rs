@@ -20,7 +20,7 @@ settings! {
         /// Whether topics can be deleted.
         "delete.topic.enable" => delete_enable: bool = Boolean(Some("true")), Any, Kafka, ReadOnly;
         /// Most partitions in one DescribeTopicPartitions answer.
-        "max.request.partition.size.limit" => describe_partitions_max: i32 =
+        "max.request.partition.size.limit" => describe_partitions_max: usize =
             Int(Some("2000")), AtLeast(1), Kafka, ReadOnly;
     }
 }

@@ -48,6 +48,8 @@ pub(super) const TABLES: &[&[Setting]] = &[
     coordinators::STREAMS_GROUPS,
     coordinators::TRANSACTIONS,
     process::THREADS,
+    process::SOCKETS,
+    process::QUEUES,
     process::METRICS,
     process::POLICIES,
     process::OTHER,

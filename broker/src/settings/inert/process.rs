@@ -14,6 +14,20 @@ inert! {
 }
 
 inert! {
+    pub(super) const SOCKETS: "The system sizes the buffers of sockets by itself, and 4,096 connections may wait to be accepted, or as many as the system allows." {
+        "socket.listen.backlog.size" = Int(Some("50")), AtLeast(1), ReadOnly;
+        "socket.receive.buffer.bytes" = Int(Some("102400")), Any, ReadOnly;
+        "socket.send.buffer.bytes" = Int(Some("102400")), Any, ReadOnly;
+    }
+}
+
+inert! {
+    pub(super) const QUEUES: "Requests are bounded by their bytes, of which queued.max.request.bytes tells, and by connection." {
+        "queued.max.requests" = Int(Some("500")), AtLeast(1), ReadOnly;
+    }
+}
+
+inert! {
     pub(super) const METRICS: "Metrics are served at admin.listen; there are no reporters to load." {
         "kafka.metrics.polling.interval.secs" = Int(Some("10")), AtLeast(1), ReadOnly;
         "kafka.metrics.reporters" = List(Some("")), Any, ReadOnly;

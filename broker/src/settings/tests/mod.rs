@@ -4,6 +4,7 @@ mod altering;
 mod hostile;
 mod layers;
 mod listeners;
+mod used;
 mod whole;
 
 use std::ffi::OsString;
