@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admin_http::{AdminServer, recorder};
-use crate::background;
+use crate::background::{self, settings::AlteredSettings};
 use crate::core::{Core, Limits};
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::fetch_sessions::FetchSessions;
@@ -184,9 +184,11 @@ impl Process {
         let chain_stop = CancellationToken::new();
         let stop = chain_stop.clone();
         vital.spawn(async move { ("the write-ahead chain", chain.run(stop).await.map_err(text)) });
+        let mut altered = AlteredSettings::of(core.settings());
+        altered.follow(&core, &core.image());
         background::ownership::follow(&core, &core.image()).await;
         let background_stop = CancellationToken::new();
-        spawn_background(&core, &mut vital, &background_stop);
+        spawn_background(&core, altered, &mut vital, &background_stop);
         let admin = spawn_admin(&core, &mut vital, &background_stop).await?;
         let connections = TaskTracker::new();
         for bound in bound {
@@ -394,6 +396,7 @@ fn group_settings(settings: &Settings) -> GroupSettings {
 
 fn spawn_background(
     core: &Arc<Core>,
+    altered: AlteredSettings,
     vital: &mut JoinSet<(&'static str, Result<(), String>)>,
     stop: &CancellationToken,
 ) {
@@ -406,8 +409,7 @@ fn spawn_background(
     )
     .with_phases(core.phases.clone());
     spawn(vital, stop, "the follower of the metadata", background::ownership::run(core.clone()));
-    let given = core.settings();
-    spawn(vital, stop, "altered settings", background::settings::run(core.clone(), given));
+    spawn(vital, stop, "altered settings", altered.run(core.clone()));
     spawn(vital, stop, "flush", background::flush::run(core.clone()));
     spawn(vital, stop, "merge", background::merge::run(core.clone()));
     spawn(vital, stop, "retention", background::retention::run(core.clone()));

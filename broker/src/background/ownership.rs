@@ -113,15 +113,19 @@ pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> Followed {
 
 /// Topic settings and log start may have changed.
 fn refresh(core: &Core, image: &Image, log: &PartitionLog) {
-    if let Some(topic) = image.topic(log.id.topic) {
-        let rules = AppendRules::of(&core.topic_config(&topic.configs));
-        if rules != log.rules() {
-            log.set_rules(rules);
-        }
-    }
+    refresh_rules(core, log);
     if let Some(partition) = image.partition(log.id) {
         log.set_log_start(partition.log_start);
     }
+}
+
+/// Brings the rules of a log up to the newest settings of its topic and of the broker.
+pub(super) fn refresh_rules(core: &Core, log: &PartitionLog) {
+    log.refresh_rules(|| {
+        let image = core.image();
+        let topic = image.topic(log.id.topic)?;
+        Some(AppendRules::of(&core.topic_config(&topic.configs)))
+    });
 }
 
 /// The log goes on where the committed entry says, with the producers that were committed with it.
@@ -161,6 +165,8 @@ async fn take_up(
     let rules = AppendRules::of(&core.topic_config(&topic.configs));
     let log = Arc::new(PartitionLog::new(start, producers, rules, core.chain.clone()));
     core.logs.insert(log.clone());
+    // Settings that were altered meanwhile reached the logs that were there.
+    refresh_rules(core, &log);
     if *topic.name == *OFFSETS_TOPIC {
         core.groups.set_partitions(topic.partition_count);
         let log = InternalLog::new(core, log, flushed.bytes());

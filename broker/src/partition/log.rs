@@ -117,6 +117,8 @@ pub struct PartitionLog {
     /// The leader epoch of this owner.
     pub leader_epoch: LeaderEpoch,
     rules: ArcSwap<AppendRules>,
+    /// Held by who changes `rules`.
+    refreshing: Mutex<()>,
     chain: ChainHandle,
     state: Mutex<State>,
 }
@@ -150,14 +152,19 @@ impl PartitionLog {
             group: start.group,
             leader_epoch: start.leader_epoch,
             rules: ArcSwap::from_pointee(rules),
+            refreshing: Mutex::new(()),
             chain,
             state: Mutex::new(state),
         }
     }
 
-    /// Puts new topic settings into force, for the next append.
-    pub fn set_rules(&self, rules: AppendRules) {
-        self.rules.store(Arc::new(rules));
+    /// Puts what `rules` finds out of the newest settings into force, for the next append. One
+    /// caller at a time: who comes last must not be overwritten by who has read older settings.
+    pub fn refresh_rules(&self, rules: impl FnOnce() -> Option<AppendRules>) {
+        let _turn = self.refreshing.lock();
+        if let Some(rules) = rules().filter(|rules| *rules != self.rules()) {
+            self.rules.store(Arc::new(rules));
+        }
     }
 
     /// The topic settings in force.

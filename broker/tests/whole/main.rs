@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod altering;
 mod attempts;
 mod confirming;
 mod deleted_topics;
