@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use odradek_storage::store::Trouble;
+
 use crate::admin_http::{Check, Readiness};
 use crate::core::Core;
 use crate::topics::LiveTopics;
@@ -26,6 +28,7 @@ impl Readiness for BrokerReadiness {
         let served = core.logs.all().len();
         let chain = core.chain.stats();
         let landing = chain.trouble.is_none() && chain.oldest_unlanded < SLOW;
+        let trouble = core.store.trouble();
         let stopping = core.draining.is_cancelled();
         vec![
             Check {
@@ -52,6 +55,18 @@ impl Readiness for BrokerReadiness {
                     let age = chain.oldest_unlanded.as_secs_f32();
                     format!("the oldest slot under way is {age:.1} s old")
                 }),
+            },
+            Check {
+                name: "object store",
+                required: false,
+                passed: trouble.is_none(),
+                detail: match trouble {
+                    None => format!("{} answered the last request", core.store),
+                    Some(Trouble { since, reason }) => {
+                        let age = since.elapsed().as_secs_f32();
+                        format!("{} has not answered for {age:.1} s: {reason}", core.store)
+                    }
+                },
             },
         ]
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use kafka_protocol::messages::ProduceRequest;
 use object_store::memory::InMemory;
+use odradek_broker::admin_http::Readiness;
+use odradek_broker::readiness::BrokerReadiness;
 use odradek_broker::settings::Settings;
 use odradek_common::files::sim::SimFiles;
 use odradek_common::random::{Random, SeededRandom};
@@ -122,6 +124,32 @@ fn an_outage_slows_refuses_and_passes() {
         }
     });
     drop(core);
+    life.crash();
+}
+
+/// Producers do not notice an outage, operators have to.
+#[test]
+fn an_outage_is_told_where_the_wal_is_a_disk() {
+    let (store, faults) = store(1);
+    let flags = ["storage.url=memory://whole", "wal.kind=disk"];
+    let life = Life::start(settings(&flags), &SimFiles::new(), Some(store), 1).unwrap();
+    let readiness = BrokerReadiness(life.core().clone());
+    let check = || readiness.checks().into_iter().find(|check| check.name == "object store");
+    client().block_on(async {
+        assert!(check().unwrap().passed);
+        let mut wire = Wire::open(life.port).await.unwrap();
+        wire.create("t", 1).await.unwrap();
+        faults.outage(Outage::Refused);
+        let request = produce_request("t", 0, batch(-1, -1, &[vec![7]]), 10_000);
+        let answer = wire.call(&request, 11).await.unwrap();
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+        until("a flush fails", async || !check().unwrap().passed).await;
+        let told = check().unwrap();
+        assert!(!told.required && told.detail.contains("cannot be reached"), "{}", told.detail);
+        faults.outage(Outage::None);
+        until("the store answers", async || check().unwrap().passed).await;
+    });
+    drop(readiness);
     life.crash();
 }
 

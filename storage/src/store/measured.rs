@@ -1,5 +1,6 @@
 //! Counting what is asked of a store and how it answers, attempt by attempt. As it looks at every
-//! error, it also straightens them ([`straighten`]).
+//! error, it also straightens them ([`straighten`]) and knows whether the store answers at all
+//! ([`Reach`]).
 
 use std::fmt;
 use std::ops::Range;
@@ -18,41 +19,72 @@ use tokio::time::Instant;
 
 use super::kind::{classify, straighten};
 use super::operation::Operation;
+use super::reach::Reach;
 use crate::metric_names;
 
 /// A store whose requests are counted.
 #[derive(Clone)]
-pub struct Measured(Arc<dyn ObjectStore>);
+pub struct Measured {
+    store: Arc<dyn ObjectStore>,
+    reach: Arc<Reach>,
+}
 
 impl Measured {
     /// Counts the requests to `store`.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self(store)
+        Self { store, reach: Arc::default() }
+    }
+
+    /// Whether the store answers.
+    #[must_use]
+    pub fn reach(&self) -> Arc<Reach> {
+        self.reach.clone()
+    }
+
+    fn begin(&self, operation: Operation) -> Request {
+        Request::begin(operation, self.reach.clone())
     }
 }
 
 /// One request. Dropped before its end, it counts as cancelled: somebody gave up waiting.
 struct Request {
     operation: Operation,
+    reach: Arc<Reach>,
     begun: Instant,
+    /// When something of the answer came last.
+    heard: Instant,
     over: bool,
 }
 
 impl Request {
-    fn begin(operation: Operation) -> Self {
-        Self { operation, begun: Instant::now(), over: false }
+    fn begin(operation: Operation, reach: Arc<Reach>) -> Self {
+        let now = Instant::now();
+        Self { operation, reach, begun: now, heard: now, over: false }
     }
 
-    async fn run<T>(operation: Operation, request: impl Future<Output = Result<T>>) -> Result<T> {
-        let this = Self::begin(operation);
-        this.end(request.await)
+    async fn run<T>(self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        self.end(request.await)
     }
 
     fn end<T>(mut self, result: Result<T>) -> Result<T> {
-        let outcome = result.as_ref().err().map_or("ok", |error| classify(error).label());
-        self.record(outcome);
-        result.map_err(straighten)
+        match result {
+            Ok(value) => {
+                self.succeed();
+                Ok(value)
+            }
+            Err(error) => {
+                let kind = classify(&error);
+                self.record(kind.label());
+                self.reach.erred(self.heard, &kind, &error);
+                Err(straighten(error))
+            }
+        }
+    }
+
+    fn succeed(&mut self) {
+        self.record("ok");
+        self.reach.answered();
     }
 
     /// There was none.
@@ -76,6 +108,7 @@ impl Drop for Request {
     fn drop(&mut self) {
         if !self.over {
             self.record("cancelled");
+            self.reach.given_up(self.heard);
         }
     }
 }
@@ -98,11 +131,12 @@ fn watched<T: Send + 'static>(
         let mut request = request?;
         match items.next().await {
             None => {
-                request.record("ok");
+                request.succeed();
                 None
             }
             Some(Ok(item)) => {
                 seen(&item);
+                request.heard = Instant::now();
                 Some((Ok(item), (Some(request), items)))
             }
             Some(Err(error)) => Some((request.end(Err(error)), (None, items))),
@@ -115,13 +149,13 @@ fn watched<T: Send + 'static>(
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        fmt::Display::fmt(&self.store, f)
     }
 }
 
 impl fmt::Debug for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Measured({})", self.0)
+        write!(f, "Measured({})", self.store)
     }
 }
 
@@ -134,7 +168,7 @@ impl ObjectStore for Measured {
         opts: PutOptions,
     ) -> Result<PutResult> {
         sent(payload.content_length());
-        Request::run(Operation::Put, self.0.put_opts(location, payload, opts)).await
+        self.begin(Operation::Put).run(self.store.put_opts(location, payload, opts)).await
     }
 
     async fn put_multipart_opts(
@@ -142,15 +176,15 @@ impl ObjectStore for Measured {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let begin = self.0.put_multipart_opts(location, opts);
-        let upload = Request::run(Operation::Multipart, begin).await?;
-        Ok(Box::new(MeasuredUpload(upload)))
+        let begin = self.store.put_multipart_opts(location, opts);
+        let upload = self.begin(Operation::Multipart).run(begin).await?;
+        Ok(Box::new(MeasuredUpload { upload, reach: self.reach() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let operation = if options.head { Operation::Head } else { Operation::Get };
-        let request = Request::begin(operation);
-        let result = match self.0.get_opts(location, options).await {
+        let request = self.begin(operation);
+        let result = match self.store.get_opts(location, options).await {
             Ok(result) if operation == Operation::Get => result,
             result => return request.end(result),
         };
@@ -160,7 +194,8 @@ impl ObjectStore for Measured {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let chunks = Request::run(Operation::Get, self.0.get_ranges(location, ranges)).await?;
+        let chunks =
+            self.begin(Operation::Get).run(self.store.get_ranges(location, ranges)).await?;
         received(chunks.iter().map(Bytes::len).sum());
         Ok(chunks)
     }
@@ -170,11 +205,11 @@ impl ObjectStore for Measured {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        let answers = self.0.delete_stream(locations);
-        stream::unfold(answers, |mut answers| async move {
-            let request = Request::begin(Operation::Delete);
+        let answers = self.store.delete_stream(locations);
+        stream::unfold((answers, self.clone()), |(mut answers, this)| async move {
+            let request = this.begin(Operation::Delete);
             match answers.next().await {
-                Some(answer) => Some((request.end(answer), answers)),
+                Some(answer) => Some((request.end(answer), (answers, this))),
                 None => {
                     request.forget();
                     None
@@ -186,7 +221,7 @@ impl ObjectStore for Measured {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        watched(Request::begin(Operation::List), self.0.list(prefix), |_| {})
+        watched(self.begin(Operation::List), self.store.list(prefix), |_| {})
     }
 
     fn list_with_offset(
@@ -194,35 +229,44 @@ impl ObjectStore for Measured {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        watched(Request::begin(Operation::List), self.0.list_with_offset(prefix, offset), |_| {})
+        watched(self.begin(Operation::List), self.store.list_with_offset(prefix, offset), |_| {})
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        Request::run(Operation::List, self.0.list_with_delimiter(prefix)).await
+        self.begin(Operation::List).run(self.store.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        Request::run(Operation::Copy, self.0.copy_opts(from, to, options)).await
+        self.begin(Operation::Copy).run(self.store.copy_opts(from, to, options)).await
     }
 }
 
 /// An upload in parts whose requests are counted.
 #[derive(Debug)]
-struct MeasuredUpload(Box<dyn MultipartUpload>);
+struct MeasuredUpload {
+    upload: Box<dyn MultipartUpload>,
+    reach: Arc<Reach>,
+}
+
+impl MeasuredUpload {
+    fn begin(&self) -> Request {
+        Request::begin(Operation::Multipart, self.reach.clone())
+    }
+}
 
 #[async_trait]
 impl MultipartUpload for MeasuredUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         sent(data.content_length());
-        Request::run(Operation::Multipart, self.0.put_part(data)).boxed()
+        self.begin().run(self.upload.put_part(data)).boxed()
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        Request::run(Operation::Multipart, self.0.complete()).await
+        self.begin().run(self.upload.complete()).await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        Request::run(Operation::Multipart, self.0.abort()).await
+        self.begin().run(self.upload.abort()).await
     }
 }
 

@@ -12,6 +12,7 @@ mod kind;
 mod measured;
 mod open;
 mod operation;
+mod reach;
 mod retrying;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use self::kind::{StoreErrorKind, classify, describe};
 pub use self::measured::Measured;
 pub use self::open::{OpenError, StoreSettings, open};
 pub use self::operation::Operation;
+pub use self::reach::{Reach, Trouble};
 pub use self::retrying::{CutShort, Patience, RetryOptions, Retrying, TookTooLong};
 
 /// An open store and the place in it that is ours. Cheap to clone.
@@ -32,6 +34,7 @@ pub use self::retrying::{CutShort, Patience, RetryOptions, Retrying, TookTooLong
 pub struct Store {
     direct: Arc<dyn ObjectStore>,
     retrying: Arc<dyn ObjectStore>,
+    reach: Arc<Reach>,
     prefix: Path,
     description: String,
 }
@@ -46,9 +49,11 @@ impl Store {
         options: RetryOptions,
         random: SharedRandom,
     ) -> Self {
-        let direct: Arc<dyn ObjectStore> = Arc::new(Measured::new(store));
+        let measured = Measured::new(store);
+        let reach = measured.reach();
+        let direct: Arc<dyn ObjectStore> = Arc::new(measured);
         let retrying = Arc::new(Retrying::new(direct.clone(), options, random));
-        Self { direct, retrying, prefix, description }
+        Self { direct, retrying, reach, prefix, description }
     }
 
     /// The store for those who retry and hedge by themselves: the write-ahead log. One request is
@@ -62,6 +67,12 @@ impl Store {
     #[must_use]
     pub fn retrying(&self) -> Arc<dyn ObjectStore> {
         self.retrying.clone()
+    }
+
+    /// What keeps the store from answering, if the last request got no answer.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.reach.trouble()
     }
 
     /// What all our keys begin with; may be empty.
