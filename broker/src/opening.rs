@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::directory::DataDirectory;
 use crate::process::World;
-use crate::settings::Settings;
+use crate::settings::{Secret, Settings};
 
 /// A store that is proved, and the cluster in it.
 #[derive(Debug)]
@@ -183,14 +183,16 @@ pub async fn connect(settings: &Settings, world: &World) -> Result<Store, store:
 
 fn store_settings(settings: &Settings) -> StoreSettings {
     let given = &settings.storage;
+    let exposed = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
     StoreSettings {
         endpoint: given.endpoint.clone(),
         region: given.region.clone(),
         access_key: given.access_key_id.clone(),
-        secret_key: given.secret_access_key.as_ref().map(|s| s.expose().to_owned()),
+        secret_key: exposed(&given.secret_access_key),
+        session_token: exposed(&given.session_token),
+        service_account: given.service_account.clone(),
         allow_http: given.allow_http,
         virtual_hosted_style: given.virtual_hosted_style.then_some(true),
-        ..StoreSettings::default()
     }
 }
 
@@ -250,6 +252,32 @@ async fn form(
 mod tests {
     use super::*;
     use crate::settings::tests::from_flags;
+
+    #[test]
+    fn the_store_gets_what_is_given_for_it() {
+        let settings = from_flags(&[
+            "storage.endpoint=https://store",
+            "storage.region=here",
+            "storage.access.key.id=id",
+            "storage.secret.access.key=secret",
+            "storage.session.token=token",
+            "storage.service.account=/etc/account.json",
+            "storage.allow.http=false",
+            "storage.virtual.hosted.style=true",
+        ]);
+        let some = |text: &str| Some(text.to_owned());
+        let expected = StoreSettings {
+            endpoint: some("https://store"),
+            region: some("here"),
+            access_key: some("id"),
+            secret_key: some("secret"),
+            session_token: some("token"),
+            service_account: some("/etc/account.json"),
+            allow_http: Some(false),
+            virtual_hosted_style: Some(true),
+        };
+        assert!(store_settings(&settings.unwrap()) == expected);
+    }
 
     #[test]
     fn plain_http_is_forbidden_only_where_that_is_said() {

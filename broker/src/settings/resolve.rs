@@ -173,6 +173,9 @@ impl Settings {
                  other",
             );
         }
+        if self.storage.session_token.is_some() && self.storage.access_key_id.is_none() {
+            return conflict("storage.session.token is given without storage.access.key.id");
+        }
         let is_plain = self.storage.endpoint.as_ref().is_some_and(|e| e.starts_with("http://"));
         if is_plain && self.storage.allow_http == Some(false) {
             return conflict(

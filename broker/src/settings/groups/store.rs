@@ -18,13 +18,20 @@ settings! {
         "storage.endpoint" => endpoint: Option<String> = String(None), Any, Own, ReadOnly;
         /// Region of the bucket; if not given, AWS_REGION, else us-east-1.
         "storage.region" => region: Option<String> = String(None), Any, Own, ReadOnly;
-        /// Id of the access key; if not given, the credentials of the environment, of the
-        /// instance or of the web identity count.
+        /// Id of the access key, for Azure the name of the account; if not given, the credentials
+        /// of the environment, of the instance or of the web identity count.
         "storage.access.key.id" => access_key_id: Option<String> =
             String(None), Any, Own, ReadOnly;
-        /// Secret of the access key.
+        /// Secret of the access key, for Azure the key of the account.
         "storage.secret.access.key" => secret_access_key: Option<Secret> =
             Password(None), Any, Own, ReadOnly;
+        /// Session token of an access key that is temporary; S3 only.
+        "storage.session.token" => session_token: Option<Secret> =
+            Password(None), Any, Own, ReadOnly;
+        /// File with the key of a service account, in JSON; Google only. If not given, the
+        /// credentials of the environment or of the instance count.
+        "storage.service.account" => service_account: Option<String> =
+            String(None), Any, Own, ReadOnly;
         /// Whether the store may be spoken to without TLS; if not given, it may where
         /// storage.endpoint begins with http://.
         "storage.allow.http" => allow_http: Option<bool> = Boolean(None), Any, Own, ReadOnly;

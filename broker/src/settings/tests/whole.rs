@@ -38,6 +38,7 @@ fn wrong_stores_are_refused_with_a_reason() {
         ("storage.url=s3://id:hush@bucket", "credentials do not belong into the URL"),
         ("storage.url=file://host/x", "is not of the form file:///directory"),
         ("storage.access.key.id=a", "one is given without the other"),
+        ("storage.session.token=hush", "is given without storage.access.key.id"),
     ];
     for (flag, expected) in cases {
         let told = complaint(&[flag]);
