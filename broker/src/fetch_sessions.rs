@@ -79,6 +79,9 @@ struct Remembered {
     told: Option<Told>,
 }
 
+/// Bytes that a partition takes in a session: its entry and its place in the index.
+const PARTITION_BYTES: usize = size_of::<(u64, Key, Remembered)>() + size_of::<usize>();
+
 #[derive(Debug)]
 struct Session {
     /// The epoch that the next request must name.
@@ -140,6 +143,18 @@ impl FetchSessions {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes that the partitions of all sessions take, roughly.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        partitions(&self.by_id.lock()) * PARTITION_BYTES
+    }
+
+    /// The most that they may take.
+    #[must_use]
+    pub fn memory_bytes_max(&self) -> usize {
+        FETCH_SESSIONS_PARTITIONS * PARTITION_BYTES
     }
 
     /// Finds out what a fetch is to read.

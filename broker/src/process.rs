@@ -340,12 +340,7 @@ impl Parts {
         let (chain, handle) = Chain::new(options, wals.own(), logs.clone(), world.random.clone());
         let store = opened.store.retrying();
         let catalog = Arc::new(Catalog::new(store.clone(), names.clone(), CATALOG_CACHE_BYTES));
-        let reader = LogReader::new(
-            store,
-            names.clone(),
-            wals.clone(),
-            usize::try_from(settings.cache.block_bytes).unwrap_or(usize::MAX),
-        );
+        let reader = LogReader::new(store, names.clone(), wals.clone(), settings.cache.block_bytes);
         let core = Core {
             me,
             cluster: opened.cluster,

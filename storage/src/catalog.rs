@@ -95,6 +95,19 @@ impl Catalog {
         Self { store, names, lists: lists.build(), logs: logs.build() }
     }
 
+    /// Bytes kept, as of the caches' last tidying.
+    #[must_use]
+    pub fn cached_bytes(&self) -> u64 {
+        self.lists.weighted_size() + self.logs.weighted_size()
+    }
+
+    /// The most bytes that are kept.
+    #[must_use]
+    pub fn cached_bytes_max(&self) -> u64 {
+        let capacity = |max: Option<u64>| max.unwrap_or(0);
+        capacity(self.lists.policy().max_capacity()) + capacity(self.logs.policy().max_capacity())
+    }
+
     /// The index object `name`. Several who ask for it at once read it once.
     ///
     /// # Errors

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odradek_common::ids::TopicPartition;
-use odradek_common::limits::{ANSWER_BYTES, GROUP_LAG_SERIES};
+use odradek_common::limits::{
+    ANSWER_BYTES, COORDINATOR_LIVE_BYTES, GROUP_LAG_SERIES, GROUP_MEMORY_BYTES,
+};
 use odradek_storage::metric_names as storage_names;
 use tracing::warn;
 
@@ -40,20 +42,34 @@ fn set(core: &Core) {
     metrics::gauge!(names::ACTIVE_CONTROLLER).set(f64::from(u8::from(core.metadata.is_leader())));
     metrics::gauge!(names::METADATA_APPLIED_INDEX).set(image.applied_index() as f64);
     metrics::gauge!(names::BROKER_EPOCH).set(core.me.epoch.0 as f64);
-    budget("requests", core.request_bytes.used(), core.request_bytes.limit());
-    budget("answers", core.answer_bytes.used(), ANSWER_BYTES);
-    budget("log cache", core.logs.cached_bytes(), core.settings().cache.log_bytes);
+    memory(core);
     // The chain sets these when it moves; while it does not, it is the age that tells.
     let chain = core.chain.stats();
     let age = chain.oldest_unlanded.as_secs_f64();
     metrics::gauge!(storage_names::WAL_SLOTS_IN_FLIGHT).set(chain.slots_in_flight as f64);
     metrics::gauge!(storage_names::WAL_UNLANDED_BYTES).set(chain.unlanded_bytes as f64);
     metrics::gauge!(storage_names::WAL_OLDEST_UNLANDED_SECONDS).set(age);
-    budget("write-ahead log", chain.unlanded_bytes, core.settings().wal.unlanded_bytes);
+}
+
+/// Everything that may hold much, with the most that it may hold.
+fn memory(core: &Core) {
+    let (settings, groups) = (core.settings(), core.groups.counts());
+    let (cache, sessions, catalog) = (&settings.cache, &core.fetch_sessions, &core.catalog);
+    let sized = |name, used: usize, limit: usize| budget(name, used as u64, limit as u64);
+    sized("requests", core.request_bytes.used(), core.request_bytes.limit());
+    sized("answers", core.answer_bytes.used(), ANSWER_BYTES);
+    sized("write-ahead log", core.chain.stats().unlanded_bytes, settings.wal.unlanded_bytes);
+    sized("log cache", core.logs.cached_bytes(), cache.log_bytes);
+    sized("block cache", core.reader.cached_bytes(), cache.block_bytes);
+    sized("fetch sessions", sessions.memory_bytes(), sessions.memory_bytes_max());
+    budget("catalog cache", catalog.cached_bytes(), catalog.cached_bytes_max());
+    let of_each = |limit: u64| limit.saturating_mul(groups.partitions);
+    budget("group records", groups.live_bytes, of_each(COORDINATOR_LIVE_BYTES));
+    budget("group members", groups.memory_bytes, of_each(GROUP_MEMORY_BYTES));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
-fn budget(name: &'static str, used: usize, limit: usize) {
+fn budget(name: &'static str, used: u64, limit: u64) {
     metrics::gauge!(names::MEMORY_USED_BYTES, "budget" => name).set(used as f64);
     metrics::gauge!(names::MEMORY_LIMIT_BYTES, "budget" => name).set(limit as f64);
 }

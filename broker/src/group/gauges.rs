@@ -18,6 +18,8 @@ pub struct ShardGauges {
 /// Counts of all groups that this broker coordinates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupCounts {
+    /// Partitions of `__consumer_offsets` coordinated here, each with its own limits.
+    pub partitions: u64,
     /// Groups by state, in the order of [`GroupState::ALL`].
     pub groups: [u64; GroupState::ALL.len()],
     /// Members of all groups.
@@ -80,6 +82,7 @@ impl ShardGauges {
         for (sum, count) in sum.groups.iter_mut().zip(&self.groups) {
             *sum += count.load(Ordering::Relaxed);
         }
+        sum.partitions += 1;
         sum.members += self.members.load(Ordering::Relaxed);
         sum.live_bytes += self.live_bytes.load(Ordering::Relaxed);
         sum.memory_bytes += self.memory_bytes();

@@ -104,11 +104,30 @@ fn wrong(scrape: &Scrape, metric: &Metric) -> Vec<String> {
     };
     let mut wrong = between(scrape, metric.name, least, most);
     let told: Vec<&str> = metric.labels().collect();
-    for labels in scrape.labels(metric.name).filter(|labels| **labels != told) {
+    for labels in scrape.labels(metric.name).filter(|labels| *labels != told) {
         wrong.push(format!("{} has the labels {labels:?}, not {told:?}", metric.name));
+    }
+    if metric.name == names::MEMORY_USED_BYTES {
+        let holding = |budget: &&&str| {
+            let [used, limit] = [names::MEMORY_USED_BYTES, names::MEMORY_LIMIT_BYTES]
+                .map(|name| scrape.of_label(name, budget));
+            used.is_some_and(|used| used > 0.0 && limit.is_some_and(|limit| used <= limit))
+        };
+        let not = HOLDING.iter().filter(|budget| !holding(budget));
+        wrong.extend(not.map(|budget| format!("nothing is taken of the budget {budget}")));
     }
     wrong
 }
+
+/// Budgets of which something is taken when all work is done.
+const HOLDING: &[&str] = &[
+    "block cache",
+    "catalog cache",
+    "fetch sessions",
+    "group members",
+    "group records",
+    "log cache",
+];
 
 /// What must show while nothing lands in the store.
 fn outage(scrape: &Scrape) -> Vec<String> {

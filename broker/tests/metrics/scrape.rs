@@ -6,8 +6,11 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The series by the name of their metric: label names, value. Of a histogram its counts.
-pub struct Scrape(BTreeMap<String, Vec<(Vec<String>, f64)>>);
+/// The labels of a series, each with its value.
+type Labels = Vec<(String, String)>;
+
+/// The series by the name of their metric: labels, value. Of a histogram its counts.
+pub struct Scrape(BTreeMap<String, Vec<(Labels, f64)>>);
 
 impl Scrape {
     /// Asks the admin server at `address`.
@@ -29,8 +32,11 @@ impl Scrape {
             if name.ends_with("_bucket") || name.ends_with("_sum") {
                 continue;
             }
-            let labels = labels.trim_end_matches('}').split("\",");
-            let labels = labels.filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
+            let labels = labels.trim_end_matches("\"}").split("\",");
+            let labels = labels.filter_map(|label| {
+                let (name, value) = label.split_once("=\"")?;
+                Some((name.to_owned(), value.to_owned()))
+            });
             let name = name.trim_end_matches("_count").to_owned();
             series.entry(name).or_default().push((labels.collect(), value.parse().unwrap()));
         }
@@ -43,7 +49,15 @@ impl Scrape {
     }
 
     /// The labels of each series of a metric.
-    pub fn labels(&self, name: &str) -> impl Iterator<Item = &Vec<String>> {
-        self.0.get(name).into_iter().flatten().map(|(labels, _)| labels)
+    pub fn labels(&self, name: &str) -> impl Iterator<Item = Vec<&str>> {
+        let series = self.0.get(name).into_iter().flatten();
+        series.map(|(labels, _)| labels.iter().map(|(name, _)| name.as_str()).collect())
+    }
+
+    /// The value of the series of a metric that has one label of this value.
+    pub fn of_label(&self, name: &str, label: &str) -> Option<f64> {
+        let mut series = self.0.get(name)?.iter();
+        let found = series.find(|(labels, _)| labels.iter().any(|(_, value)| value == label));
+        found.map(|(_, value)| *value)
     }
 }

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use super::PATIENCE;
 use super::life::Life;
 use super::scrape::Scrape;
-use super::wire::{Wire, batch, name, produce_request};
+use super::wire::{Wire, batch, fetch_request, name, produce_request};
 
 const TOPIC: &str = "t";
 const BATCHES: usize = 40;
@@ -39,7 +39,7 @@ const COMMITTED: i64 = 10;
 pub const LAG: f64 = RECORDS - COMMITTED as f64;
 
 /// Produces more than the log cache holds, with one batch that is not acknowledged, and reads it
-/// twice once it is in segments.
+/// twice once it is in segments; a fetch session stays open.
 pub async fn records(life: &Life) {
     let mut wire = Wire::open(life.port).await.unwrap();
     wire.create(TOPIC, 1).await.unwrap();
@@ -54,6 +54,8 @@ pub async fn records(life: &Life) {
         let read = wire.read(TOPIC, 0, 0, 0).await.unwrap();
         assert_eq!(read.len(), BATCHES + 1);
     }
+    let session = fetch_request(TOPIC, 0, 0, 0).with_session_epoch(0);
+    assert!(wire.call(&session, 12).await.unwrap().session_id != 0);
 }
 
 /// A topic that is not there, and a frame that is none.

@@ -81,6 +81,11 @@ impl Blocks {
         Self(Arc::new(Inner { store, names, slots, cache, coming, requests }))
     }
 
+    /// Bytes in the cache.
+    pub fn cached_bytes(&self) -> usize {
+        self.0.cache.usage()
+    }
+
     /// The bytes of `object` in `span`, which is not empty.
     pub async fn read(&self, object: ObjectName, span: Span<u64>) -> Result<Rope, ReadError> {
         let place = Place::Segment(object);

@@ -60,6 +60,12 @@ impl LogReader {
         Self { blocks, lane: Lane::new(), streams: Streams::new() }
     }
 
+    /// Bytes in the block cache.
+    #[must_use]
+    pub fn cached_bytes(&self) -> usize {
+        self.blocks.cached_bytes()
+    }
+
     /// Whole batches, beginning with the one that holds `offset` (which may stand within it) or,
     /// in a gap that compaction left, with the next one. Together they have at most `max_bytes`
     /// and at most [`limits::READ_BYTES`]; the first comes also if it is larger than the latter,

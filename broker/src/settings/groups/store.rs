@@ -82,7 +82,7 @@ settings! {
         "cache.bytes" => log_bytes: usize =
             Long(Some("268435456")), AtLeast(1_048_576), Own, ReadOnly;
         /// Bytes of the block cache, which holds what was read from the store.
-        "cache.block.bytes" => block_bytes: u64 =
+        "cache.block.bytes" => block_bytes: usize =
             Long(Some("134217728")), AtLeast(1_048_576), Own, ReadOnly;
     }
 }
