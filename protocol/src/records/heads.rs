@@ -36,7 +36,7 @@ pub fn heads(batch: &Batch, cap_bytes: usize) -> Result<Heads<'_>, RecordsError>
 }
 
 /// The heads of a batch's records; ends after the first error. Records are checked as
-/// [`decode`](super::decode) does, headers included.
+/// [`decode`](super::decode) does, headers included, of which there may be any number.
 pub struct Heads<'a> {
     header: BatchHeader,
     window: Window<'a>,

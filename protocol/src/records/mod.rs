@@ -11,6 +11,7 @@ use crate::compression::{DecompressError, decompress};
 use crate::wire::{Cursor, Fault};
 use bytes::Bytes;
 use odradek_common::batch::{Batch, BatchError, BatchHeader, TimestampType};
+use odradek_common::limits::RECORD_HEADERS;
 
 /// A record, its bytes slices of the (decompressed) batch, which they keep in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +127,10 @@ impl Records {
         if usize::try_from(count).map_err(|_| "negative count of headers")? > cursor.remaining() / 2
         {
             return Err("more headers than its bytes can hold");
+        }
+        // In memory each takes some thirty times its smallest size.
+        if count > RECORD_HEADERS {
+            return Err("more headers than are taken");
         }
         (0..count)
             .map(|_| {

@@ -114,6 +114,22 @@ fn a_count_that_lies_is_an_error_at_its_record() {
     assert!(walk.next().is_none(), "a walk that has ended stays so");
 }
 
+/// Two bytes each on the wire, many more in memory.
+#[test]
+fn headers_without_end_are_not_taken() {
+    for (more, taken) in [(0, true), (1, false)] {
+        let count = usize::try_from(RECORD_HEADERS).unwrap() + more;
+        let mut builder = BatchBuilder::new(4 << 20);
+        builder.push(1, None, None, &vec![(&b""[..], None); count]).unwrap();
+        let batch = builder.build().unwrap();
+        let read = all(&batch).map(|records| records[0].headers.len() == count);
+        let what = "more headers than are taken";
+        let refused = Err(BatchError::Record { index: 0, what });
+        assert_eq!(read, if taken { Ok(true) } else { refused });
+        assert_eq!(heads(&batch, 4 << 20).unwrap().filter(Result::is_ok).count(), 1);
+    }
+}
+
 #[test]
 fn gaps_between_offsets_are_taken() {
     let mut gapped = GOLDEN[0].1.to_vec();

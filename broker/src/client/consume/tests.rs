@@ -1,4 +1,5 @@
 use super::*;
+use odradek_common::batch::{BatchHeader, HEADER_LENGTH, LOG_OVERHEAD};
 use odradek_protocol::records::BatchBuilder;
 
 fn consumer(position: Position, left: Option<u64>) -> Consumer {
@@ -88,6 +89,40 @@ fn damage_and_standstill_are_errors() {
         let mut consumer = consumer(position, None);
         let error = printed(&mut consumer, records).unwrap_err();
         assert!(matches!(error, ClientError::Malformed { .. }), "{error}");
+    }
+}
+
+/// A batch of which it is said that `records` are compressed.
+fn compressed(compression: i16, records: &[u8]) -> Vec<u8> {
+    let mut header = BatchHeader::parse(&batch(0, &["a"], false)).unwrap();
+    header.attributes = compression;
+    header.batch_length = i32::try_from(HEADER_LENGTH - LOG_OVERHEAD + records.len()).unwrap();
+    header.set_crc(records);
+    [&header.encode()[..], records].concat()
+}
+
+/// What a broker answers may decompress to anything.
+#[test]
+fn a_bomb_is_malformed() {
+    let position = Position { leader: 1, next: 0, first: 0, end: None };
+    // Snappy that announces one byte more than is taken, and can hold as much.
+    let mut bomb = Vec::new();
+    let mut announced = CLIENT_BATCH_BYTES + 1;
+    while announced > 0x7f {
+        bomb.push(u8::try_from(announced & 0x7f).unwrap() | 0x80);
+        announced >>= 7;
+    }
+    bomb.push(u8::try_from(announced).unwrap());
+    bomb.extend(vec![0; CLIENT_BATCH_BYTES / 20]);
+    // A frame of zstd that wants a window of 256 MiB.
+    let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x90, 0x01, 0x00, 0x00];
+    for (compression, records, reason) in
+        [(2, &bomb[..], "decompress to more than 268435456 bytes"), (4, &wide, "malformed Zstd")]
+    {
+        let mut consumer = consumer(position, None);
+        let error = printed(&mut consumer, compressed(compression, records)).unwrap_err();
+        assert!(matches!(error, ClientError::Malformed { .. }), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
     }
 }
 
