@@ -1,4 +1,8 @@
 //! Registration: a process of a broker gets a new epoch, and the one before it is fenced.
+//!
+//! On one data directory the lock decides: who holds it knows that the former process has ended, and
+//! replaces its epoch. A live epoch of another directory may belong to a process that runs: it is not
+//! replaced, and the registration is refused.
 
 use odradek_common::ids::BrokerId;
 use odradek_metadata::{
@@ -35,6 +39,8 @@ pub async fn register(
     bound: &[Bound],
 ) -> Result<Incarnation, RegisterError> {
     let broker = BrokerId(settings.node.id);
+    let image = metadata.image();
+    let former = image.broker(broker).filter(|former| former.directory == directory.id);
     let listeners = settings.listeners.iter().zip(bound).map(|(listener, bound)| Listener {
         name: listener.name.clone(),
         host: listener.advertised.host.clone(),
@@ -53,6 +59,7 @@ pub async fn register(
         },
         chains: CHAINS,
         window: settings.wal.window,
+        replaces: former.map(|former| former.incarnation.epoch),
     });
     match metadata.propose(command).await? {
         Outcome::Registered { epoch } => Ok(Incarnation { broker, epoch }),

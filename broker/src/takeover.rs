@@ -11,7 +11,7 @@ use odradek_common::limits::COMMAND_RANGES;
 use odradek_common::phases::{Phase, Phases};
 use odradek_metadata::image::{Partition, Registration, TopicState};
 use odradek_metadata::{
-    Command, Image, Incarnation, Metadata, Outcome, ProposeError, TakeOver, TakenPartition,
+    Command, HandedPartition, Image, Incarnation, Metadata, Outcome, ProposeError, TakeOver,
 };
 use odradek_storage::catalog::{Catalog, CatalogError};
 use odradek_storage::flush::{self, FlushError, SlotPart};
@@ -176,7 +176,7 @@ impl Takeover<'_> {
         at: TopicPartition,
         partition: &Partition,
         mut left: Left,
-    ) -> Result<(TakenPartition, Option<SlotPart>), TakeoverError> {
+    ) -> Result<(HandedPartition, Option<SlotPart>), TakeoverError> {
         let base = partition.flushed_end;
         left.ranges.retain(|r| r.next_offset > base && r.leader_epoch == partition.leader_epoch);
         left.ranges.sort_by_key(|r| r.base_offset);
@@ -205,7 +205,7 @@ impl Takeover<'_> {
         from: Incarnation,
         mark: u64,
         index_object: Option<ObjectName>,
-        items: Vec<TakenPartition>,
+        items: Vec<HandedPartition>,
     ) -> Result<(), TakeoverError> {
         let _in = self.phases.enter(Phase::Commit);
         for items in items.chunks(COMMAND_RANGES) {
@@ -230,9 +230,9 @@ impl Takeover<'_> {
 }
 
 /// A partition that is taken as it was flushed.
-fn unchanged(at: TopicPartition, partition: &Partition) -> TakenPartition {
+fn unchanged(at: TopicPartition, partition: &Partition) -> HandedPartition {
     let (leader_epoch, flushed_end) = (partition.leader_epoch, partition.flushed_end);
-    TakenPartition { partition: at, leader_epoch, flushed_end, end: flushed_end }
+    HandedPartition { partition: at, leader_epoch, flushed_end, end: flushed_end }
 }
 
 fn gather(recovered: Recovered, left: &mut HashMap<TopicPartition, Left>) {

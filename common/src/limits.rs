@@ -102,6 +102,10 @@ pub const OBJECT_NAME_BYTES: usize = 256;
 pub const LEADER_EPOCHS_KEPT: usize = 1000;
 /// Index objects that wait to be merged, at which flushes are refused until merging catches up.
 pub const INDEX_OBJECTS_LIVE: usize = 10_000;
+/// Partitions that are on their way to another broker at once, to even out load.
+pub const BALANCE_MOVES: usize = 50;
+/// Partitions of a broker that are looked at for one move, where racks forbid the first.
+pub const BALANCE_CANDIDATES: usize = 100;
 /// Producer ids of one block, as Kafka hands them to a broker.
 pub const PRODUCER_ID_BLOCK: u32 = 1000;
 /// Calls that may wait in the mailbox of one coordinator shard.

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use odradek_common::ids::{
-    BrokerId, ChainId, ClusterId, GroupId, LeaderEpoch, SlotNumber, TopicId, TopicPartition,
+    BrokerEpoch, BrokerId, ChainId, ClusterId, GroupId, LeaderEpoch, SlotNumber, TopicId,
+    TopicPartition,
 };
 
 use crate::ids::{DirectoryId, Incarnation};
@@ -22,6 +23,10 @@ pub enum Command {
     RegisterBroker(RegisterBroker),
     /// Ends an incarnation: it commits nothing more, its trim points are frozen (law 2.6).
     FenceBroker(Incarnation),
+    /// A broker is to get no partitions, or may again.
+    SetDraining(SetDraining),
+    /// A broker is gone for good and forgotten (KIP-631): fenced, and recovered.
+    UnregisterBroker(BrokerId),
     /// Raises the slot at which recovery of a chain starts (law 4.2).
     Trim(Trim),
     /// Every chain of a fenced incarnation is sealed and no partition is left on it (law 3.4).
@@ -44,6 +49,12 @@ pub enum Command {
     CommitFlush(CommitFlush),
     /// Partitions leave a fenced and sealed incarnation (law 3.4).
     TakeOver(TakeOver),
+    /// An owner hands partitions over, or takes its word back (law 3.3).
+    HandOver(HandOver),
+    /// Says where the ownership of partitions should go.
+    SetTargets(SetTargets),
+    /// Gives partitions other replicas, or their former ones again (KIP-455).
+    AlterReplicas(AlterReplicas),
     /// Index objects were merged into a new manifest of a group (law 4.6).
     Merge(Merge),
     /// Raises log starts: retention and `DeleteRecords`.
@@ -113,6 +124,18 @@ pub struct RegisterBroker {
     pub chains: u32,
     /// Slots of one chain that may be in flight at once; a sealer counts on it.
     pub window: u32,
+    /// The live epoch that ends with this registration: the proposer knows that its process is gone.
+    /// A live epoch that is not named here is not replaced.
+    pub replaces: Option<BrokerEpoch>,
+}
+
+/// See [`Command::SetDraining`]. A broker that registers anew is not draining.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetDraining {
+    /// The broker, under its live epoch.
+    pub broker: Incarnation,
+    /// Whether others are preferred to it as owners.
+    pub draining: bool,
 }
 
 /// See [`Command::Trim`].
@@ -269,12 +292,29 @@ pub struct TakeOver {
     /// The index object that names what was not flushed; none if there is nothing.
     pub index_object: Option<String>,
     /// The partitions.
-    pub items: Vec<TakenPartition>,
+    pub items: Vec<HandedPartition>,
 }
 
-/// One partition of a [`TakeOver`].
+/// See [`Command::HandOver`]. Accepted or refused by partition. With `to` equal to `by` it is the
+/// *cancel* of a handover: it states and names the same, and it too begins a leader epoch, so that
+/// of the two only the one that is committed first takes effect (law 3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// The attempt's birth mark.
+    pub mark: u64,
+    /// The owner, which has frozen the partitions: not fenced.
+    pub by: Incarnation,
+    /// The next owner: not fenced.
+    pub to: Incarnation,
+    /// The index object that names what was not flushed; none if there is nothing.
+    pub index_object: Option<String>,
+    /// The partitions.
+    pub items: Vec<HandedPartition>,
+}
+
+/// One partition of a [`HandOver`] or a [`TakeOver`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TakenPartition {
+pub struct HandedPartition {
     /// The partition.
     pub partition: TopicPartition,
     /// The leader epoch that ends.
@@ -283,6 +323,22 @@ pub struct TakenPartition {
     pub flushed_end: i64,
     /// The end of the durable log: the index object covers from `flushed_end` to here.
     pub end: i64,
+}
+
+/// See [`Command::SetTargets`]. Accepted or refused by partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetTargets {
+    /// The partitions, each under its present leader epoch, and the broker that should own it: live
+    /// and not draining. None, or the broker that owns it, and it stays where it is.
+    pub items: Vec<(TopicPartition, LeaderEpoch, Option<BrokerId>)>,
+}
+
+/// See [`Command::AlterReplicas`]. Accepted or refused by partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterReplicas {
+    /// The partitions and their new replicas, the preferred owner first. None takes a reassignment
+    /// back that is under way.
+    pub items: Vec<(TopicPartition, Option<Vec<BrokerId>>)>,
 }
 
 /// See [`Command::Merge`].

@@ -4,6 +4,7 @@
 //! by a pure state machine that gives an [`Outcome`] or a [`Refusal`] and the next [`Image`]. This
 //! crate knows neither the wire nor the store: object names are plain texts to it.
 
+pub mod balance;
 mod command;
 mod disk;
 mod handle;

@@ -19,6 +19,10 @@ pub enum Outcome {
     },
     /// The incarnation is fenced.
     Fenced,
+    /// The broker is draining, or no more.
+    DrainingSet,
+    /// The broker is forgotten.
+    Unregistered,
     /// The trim point was raised.
     Trimmed,
     /// The incarnation is recovered.
@@ -44,6 +48,12 @@ pub enum Outcome {
     Flushed(Vec<Result<(), PartitionRefusal>>),
     /// The new leader epoch of each partition.
     TakenOver(Vec<Result<LeaderEpoch, PartitionRefusal>>),
+    /// The new leader epoch of each partition.
+    HandedOver(Vec<Result<LeaderEpoch, PartitionRefusal>>),
+    /// What became of each target.
+    TargetsSet(Vec<Result<(), PartitionRefusal>>),
+    /// What became of each list of replicas.
+    ReplicasAltered(Vec<Result<(), PartitionRefusal>>),
     /// The manifest was replaced.
     Merged {
         /// The manifest's new version.
@@ -101,6 +111,20 @@ pub enum Refusal {
     /// The incarnation is recovered.
     #[error("{0} is recovered already")]
     AlreadyRecovered(Incarnation),
+    /// The incarnation is not recovered.
+    #[error("{0} is not recovered yet")]
+    NotRecovered(Incarnation),
+    /// The broker's newest epoch is live and the registration does not name it as replaced.
+    #[error(
+        "broker {broker:?} is live under epoch {epoch:?}: another process with its id must end, or be \
+         fenced, before this one takes its place"
+    )]
+    BrokerIsLive {
+        /// The broker.
+        broker: BrokerId,
+        /// Its live epoch.
+        epoch: BrokerEpoch,
+    },
     /// Partitions are left on the incarnation.
     #[error("{count} partitions are left on {of}")]
     PartitionsLeft {
@@ -273,7 +297,7 @@ pub enum PartitionRefusal {
     /// A range that ends where it begins or before.
     #[error("the range is empty")]
     EmptyRange,
-    /// A takeover states an end past the flushed end and names no index object.
+    /// A takeover or handover states an end past the flushed end and names no index object.
     #[error("no index object names the range")]
     NoIndexObject,
     /// A log start does not go back.
@@ -288,6 +312,15 @@ pub enum PartitionRefusal {
         /// The log start.
         log_start: i64,
     },
+    /// Nobody can hand over to this broker: it is not known, or fenced, or draining.
+    #[error("broker {0:?} is not live, or is draining")]
+    NoTarget(BrokerId),
+    /// Replicas that cannot be (`INVALID_REPLICA_ASSIGNMENT`).
+    #[error("it cannot be assigned so: {0}")]
+    Assignment(#[from] AssignmentFault),
+    /// There is nothing to take back (`NO_REASSIGNMENT_IN_PROGRESS`).
+    #[error("no reassignment is under way")]
+    NoReassignment,
     /// The partition's 2^31 leader epochs are used up.
     #[error("no leader epochs are left")]
     LeaderEpochsExhausted,

@@ -58,10 +58,17 @@ impl Node {
         let directories = vec![DirectoryId(uuid::Uuid::from_u128(1))];
         let form = Form { cluster: "cluster".parse().unwrap(), directories };
         self.metadata.propose(Command::Form(form)).await.unwrap();
-        let registered = self.metadata.propose(Command::RegisterBroker(broker_of(1))).await;
+        let registered = self.metadata.propose(registration(&self.metadata)).await;
         let Ok(Outcome::Registered { epoch }) = registered else { panic!("{registered:?}") };
         Incarnation { broker: BrokerId(1), epoch }
     }
+}
+
+/// Of broker 1, in place of its former process.
+fn registration(metadata: &Metadata) -> Command {
+    let image = metadata.image();
+    let replaces = image.broker(BrokerId(1)).map(|former| former.incarnation.epoch);
+    Command::RegisterBroker(RegisterBroker { replaces, ..broker_of(1) })
 }
 
 fn topic_number(number: u128) -> Command {
@@ -388,7 +395,7 @@ async fn form_and_register(node: &Node) -> Result<Incarnation, ProposeError> {
     let directories = vec![DirectoryId(uuid::Uuid::from_u128(1))];
     let form = Form { cluster: "cluster".parse().unwrap(), directories };
     node.metadata.propose(Command::Form(form)).await?;
-    match node.metadata.propose(Command::RegisterBroker(broker_of(1))).await? {
+    match node.metadata.propose(registration(&node.metadata)).await? {
         Outcome::Registered { epoch } => Ok(Incarnation { broker: BrokerId(1), epoch }),
         other => panic!("{other:?}"),
     }

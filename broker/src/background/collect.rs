@@ -97,7 +97,8 @@ async fn free_disk(core: &Core, roots: &Roots) -> Result<(), Error> {
 
 /// What the metadata refers to.
 fn roots(image: &Image) -> Result<Roots, BadName> {
-    let mut roots = Roots { horizon: image.horizon(), ..Roots::default() };
+    let (applied, horizon) = (image.applied_index(), image.horizon());
+    let mut roots = Roots { applied, horizon, ..Roots::default() };
     for (name, object) in image.index_objects() {
         let partitions = object.accepted.values().flat_map(|set| set.iter().copied());
         roots.index_objects.push((parse(name)?, partitions.collect()));

@@ -19,8 +19,8 @@ pub struct Cluster {
     pub directories: Vec<DirectoryId>,
 }
 
-/// One registration of a broker. The newest of each broker is kept for ever, an older one until it
-/// is recovered: an incarnation below its broker's newest that is not here *is* recovered.
+/// One registration of a broker. It is kept until it is recovered, and the newest of each broker until
+/// the broker is unregistered: what was registered and is not here *is* recovered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// The broker and its epoch.
@@ -41,6 +41,8 @@ pub struct Registration {
     pub fenced_at: Option<u64>,
     /// True if every chain is sealed and no partition is left.
     pub recovered: bool,
+    /// True if others are preferred to it as owners.
+    pub draining: bool,
 }
 
 impl Registration {
@@ -60,6 +62,12 @@ impl Registration {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.fenced_at.is_none()
+    }
+
+    /// True if partitions may be sent to it: live, and not draining.
+    #[must_use]
+    pub fn takes_partitions(&self) -> bool {
+        self.is_live() && !self.draining
     }
 }
 
@@ -114,6 +122,12 @@ pub struct Partition {
     pub group: GroupId,
     /// Its replicas, the preferred owner first.
     pub replicas: Arc<[BrokerId]>,
+    /// The replicas before the reassignment that is under way (KIP-455): until the owner's broker is
+    /// one of `replicas`.
+    pub former_replicas: Option<Arc<[BrokerId]>>,
+    /// The broker that the owner should hand it over to, if that is live. Each new leader epoch ends
+    /// it, but for a reassignment that is not complete with it: that goes on.
+    pub target: Option<BrokerId>,
     /// The leader epochs that have records at or after the log start, and the present one, rising
     /// in both fields; never empty.
     pub leader_epochs: Arc<[EpochStart]>,

@@ -27,8 +27,8 @@ impl Image {
         self.horizon
     }
 
-    /// The registration of an incarnation. An incarnation below its broker's newest that is not
-    /// here is recovered; see [`Image::is_recovered`].
+    /// The registration of an incarnation. One that is not here any more is recovered; see
+    /// [`Image::is_recovered`].
     #[must_use]
     pub fn registration(&self, of: Incarnation) -> Option<&Registration> {
         self.registrations.get(&of).map(|registration| &**registration)
@@ -68,11 +68,15 @@ impl Image {
 
     /// True if every chain of `of` is sealed and nothing is left on it: of its slots only the seals
     /// and what live index objects refer to is still needed (law 4.2).
+    ///
+    /// An epoch is the index of its registration, which stays until it is recovered. So an epoch
+    /// that is applied here and not known, its broker perhaps neither, is over or never was and
+    /// never will be; of a later one this image cannot know.
     #[must_use]
     pub fn is_recovered(&self, of: Incarnation) -> bool {
         match self.registration(of) {
             Some(registration) => registration.recovered,
-            None => self.broker(of.broker).is_some_and(|newest| of < newest.incarnation),
+            None => of.epoch.0 <= self.applied,
         }
     }
 

@@ -8,7 +8,7 @@ use odradek_common::limits::{
 };
 
 use super::{Judged, check_limit};
-use crate::command::{AllocateProducerIds, Form, RegisterBroker, Trim, WalKind};
+use crate::command::{AllocateProducerIds, Form, RegisterBroker, SetDraining, Trim, WalKind};
 use crate::ids::Incarnation;
 use crate::image::{Cluster, Image, Registration};
 use crate::outcome::{Outcome, Refusal};
@@ -32,15 +32,20 @@ impl Image {
     }
 
     /// Law 2.6 and section 1: a new epoch, and in the same entry the end of the former one, so
-    /// that two processes with one broker id are never both live.
+    /// that two processes with one broker id are never both live. A live one that the command does
+    /// not name stays: neither a second process nor a late copy of the command ends it.
     pub(super) fn register_broker(&mut self, index: u64, broker: &RegisterBroker) -> Judged {
         check_registration(broker)?;
         self.check_wal_kind(broker)?;
         let epoch = BrokerEpoch(index);
-        if let Some(former) = self.broker(broker.broker).map(|former| former.incarnation) {
+        if let Some(former) = self.broker(broker.broker) {
+            let (live, former) = (former.is_live(), former.incarnation);
             // The epoch is the entry's index, and an entry can hold several commands.
             if former.epoch >= epoch {
                 return Err(Refusal::EpochTaken(broker.broker));
+            }
+            if live && broker.replaces != Some(former.epoch) {
+                return Err(Refusal::BrokerIsLive { broker: former.broker, epoch: former.epoch });
             }
             self.replace_former(former, index);
         } else {
@@ -58,6 +63,7 @@ impl Image {
             trim_points: vec![SlotNumber(0); chains],
             fenced_at: None,
             recovered: false,
+            draining: false,
         });
         Ok(Outcome::Registered { epoch })
     }
@@ -89,6 +95,30 @@ impl Image {
         self.live(of)?;
         self.edit_registration(of, |registration| registration.fenced_at = Some(index));
         Ok(Outcome::Fenced)
+    }
+
+    pub(super) fn set_draining(&mut self, set: SetDraining) -> Judged {
+        self.live(set.broker)?;
+        self.edit_registration(set.broker, |registration| registration.draining = set.draining);
+        Ok(Outcome::DrainingSet)
+    }
+
+    /// KIP-631. What is recovered may be forgotten; see [`Image::is_recovered`]. The broker's own
+    /// settings go with it.
+    pub(super) fn unregister_broker(&mut self, broker: BrokerId) -> Judged {
+        let newest = self.broker(broker).ok_or(Refusal::UnknownBroker(broker))?;
+        let of = newest.incarnation;
+        if newest.is_live() {
+            return Err(Refusal::NotFenced(of));
+        }
+        let is_left = |one: &&Registration| one.incarnation.broker == broker && !one.recovered;
+        let left = self.registrations().find(is_left).map(|left| left.incarnation);
+        if let Some(left) = left {
+            return Err(Refusal::NotRecovered(left));
+        }
+        self.registrations.remove_mut(&of);
+        self.broker_configs.remove_mut(&Some(broker));
+        Ok(Outcome::Unregistered)
     }
 
     /// Refused once fenced: the sealer starts at the trim point that the fence froze.

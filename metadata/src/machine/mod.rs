@@ -7,10 +7,13 @@
 mod brokers;
 mod configs;
 mod flush;
+mod hand_over;
 mod merge;
 mod names;
 mod partitions;
+mod pass_on;
 mod take_over;
+mod targets;
 mod topics;
 
 #[cfg(test)]
@@ -49,6 +52,8 @@ impl Image {
             Command::Form(form) => self.form(form),
             Command::RegisterBroker(broker) => self.register_broker(index, broker),
             Command::FenceBroker(of) => self.fence_broker(index, *of),
+            Command::SetDraining(set) => self.set_draining(*set),
+            Command::UnregisterBroker(broker) => self.unregister_broker(*broker),
             Command::Trim(trim) => self.trim(trim),
             Command::MarkRecovered(of) => self.mark_recovered(*of),
             Command::CreateTopic(topic) => self.create_topic(topic),
@@ -60,6 +65,9 @@ impl Image {
             Command::AllocateProducerIds(allocate) => self.allocate_producer_ids(allocate),
             Command::CommitFlush(flush) => self.commit_flush(index, flush),
             Command::TakeOver(take_over) => self.take_over(index, take_over),
+            Command::HandOver(hand_over) => self.hand_over(index, hand_over),
+            Command::SetTargets(set) => self.set_targets(set),
+            Command::AlterReplicas(alter) => self.alter_replicas(alter),
             Command::Merge(merge) => self.merge(index, merge),
             Command::SetLogStart(set) => self.set_log_start(set),
             Command::SetHorizon(horizon) => self.set_horizon(index, *horizon),

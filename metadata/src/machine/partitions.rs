@@ -10,7 +10,9 @@ use odradek_common::limits::{
 
 use super::check_limit;
 use crate::ids::Incarnation;
-use crate::image::{EpochStart, Group, Image, IndexObject, Map, Partition, Set, TopicState};
+use crate::image::{
+    EpochStart, Group, Image, IndexObject, Map, Partition, Registration, Set, TopicState,
+};
 use crate::outcome::{AssignmentFault, PartitionRefusal, Refusal};
 
 impl Image {
@@ -25,11 +27,17 @@ impl Image {
         owner: Incarnation,
         epoch: LeaderEpoch,
     ) -> Result<&Partition, PartitionRefusal> {
+        let partition = self.of_live_topic(at)?;
+        partition.check_held(owner, epoch)?;
+        Ok(partition)
+    }
+
+    /// The partition, if its topic is live.
+    pub(super) fn of_live_topic(&self, at: TopicPartition) -> Result<&Partition, PartitionRefusal> {
         let partition = self.partition(at).ok_or(PartitionRefusal::Unknown)?;
         if self.is_being_deleted(at.topic) {
             return Err(PartitionRefusal::BeingDeleted);
         }
-        partition.check_held(owner, epoch)?;
         Ok(partition)
     }
 
@@ -45,6 +53,9 @@ impl Image {
         }
         check_limit("new partitions of a topic", assignments.len(), TOPIC_PARTITIONS)?;
         check_limit("partitions", self.partition_count() + assignments.len(), PARTITIONS)?;
+        // Shared, as most partitions never have another.
+        let leader_epochs: Arc<[_]> =
+            [EpochStart { epoch: LeaderEpoch(0), start_offset: 0 }].into();
         for (number, replicas) in (first..).zip(assignments) {
             let owner = self
                 .preferred_live(replicas)
@@ -61,15 +72,20 @@ impl Image {
                     flushed_end: 0,
                     group,
                     replicas: replicas.as_slice().into(),
-                    leader_epochs: [EpochStart { epoch: LeaderEpoch(0), start_offset: 0 }].into(),
+                    former_replicas: None,
+                    target: None,
+                    leader_epochs: Arc::clone(&leader_epochs),
                 },
             );
         }
         Ok(())
     }
 
-    /// The first live replica, as an owner must not be fenced (law 3.4).
-    fn preferred_live(&self, replicas: &[BrokerId]) -> Result<Incarnation, AssignmentFault> {
+    /// The replica to begin with: live, as an owner must not be fenced (law 3.4).
+    pub(super) fn preferred_live(
+        &self,
+        replicas: &[BrokerId],
+    ) -> Result<Incarnation, AssignmentFault> {
         if replicas.is_empty() || replicas.len() > REPLICAS {
             return Err(AssignmentFault::Count);
         }
@@ -81,9 +97,17 @@ impl Image {
                 return Err(AssignmentFault::UnknownBroker(*replica));
             }
         }
-        let live = replicas.iter().filter_map(|replica| self.broker(*replica));
-        let mut live = live.filter(|registration| registration.is_live());
-        live.next().map(|registration| registration.incarnation).ok_or(AssignmentFault::NoneLive)
+        let first = self.first_live(replicas).ok_or(AssignmentFault::NoneLive)?;
+        Ok(first.incarnation)
+    }
+
+    /// The first of `replicas` that is live and not draining, else the first that is live.
+    pub(super) fn first_live(&self, replicas: &[BrokerId]) -> Option<&Registration> {
+        let live = || {
+            let newest = replicas.iter().filter_map(|replica| self.broker(*replica));
+            newest.filter(|registration| registration.is_live())
+        };
+        live().find(|registration| !registration.draining).or_else(|| live().next())
     }
 
     /// The chain of `owner` that a partition is pinned to: spread by topic and number.
@@ -211,10 +235,13 @@ impl Partition {
         if self.owner != owner {
             return Err(PartitionRefusal::NotOwner { owner: self.owner });
         }
-        if self.leader_epoch != epoch {
-            return Err(PartitionRefusal::LeaderEpoch { current: self.leader_epoch });
-        }
-        Ok(())
+        self.check_leader_epoch(epoch)
+    }
+
+    /// Refuses another leader epoch.
+    pub(super) fn check_leader_epoch(&self, epoch: LeaderEpoch) -> Result<(), PartitionRefusal> {
+        let current = self.leader_epoch;
+        if current == epoch { Ok(()) } else { Err(PartitionRefusal::LeaderEpoch { current }) }
     }
 
     /// Begins the next leader epoch at `start_offset`. Epochs that came to nothing are dropped, as

@@ -1,15 +1,12 @@
 //! Partitions leave an incarnation that is fenced and sealed.
 
-use std::sync::Arc;
-
-use odradek_common::ids::{LeaderEpoch, TopicPartition};
 use odradek_common::limits::METADATA_ITEMS;
 
+use super::pass_on::Passing;
 use super::{Judged, check_limit};
-use crate::command::{TakeOver, TakenPartition};
-use crate::ids::Incarnation;
-use crate::image::{Image, Partition};
-use crate::outcome::{Outcome, PartitionRefusal, Refusal};
+use crate::command::TakeOver;
+use crate::image::Image;
+use crate::outcome::{Outcome, Refusal};
 
 impl Image {
     /// Law 3.4: from a fenced incarnation, to one that is not, conditional by partition on owner,
@@ -21,57 +18,9 @@ impl Image {
             return Err(Refusal::NotFenced(take.from));
         }
         self.live(take.to)?;
-        let name: Option<Arc<str>> = match &take.index_object {
-            Some(name) => {
-                self.check_index_object(name, take.mark)?;
-                Some(name.as_str().into())
-            }
-            None => None,
-        };
-        let mut results = Vec::with_capacity(take.items.len());
-        for item in &take.items {
-            results.push(self.take_partition(name.as_ref(), take, item));
-        }
+        let index_object = self.passed_index_object(take.index_object.as_deref(), take.mark)?;
+        let passing = Passing { mark: take.mark, from: take.from, to: take.to, index_object };
+        let results = take.items.iter().map(|item| self.pass_on(&passing, item)).collect();
         Ok(Outcome::TakenOver(results))
-    }
-
-    fn take_partition(
-        &mut self,
-        name: Option<&Arc<str>>,
-        take: &TakeOver,
-        item: &TakenPartition,
-    ) -> Result<LeaderEpoch, PartitionRefusal> {
-        let at = item.partition;
-        let mut partition = self.partition(at).ok_or(PartitionRefusal::Unknown)?.clone();
-        partition.check_held(take.from, item.leader_epoch)?;
-        let flushed_end = partition.flushed_end;
-        let next = partition.leader_epoch.0.checked_add(1).map(LeaderEpoch);
-        let next = next.ok_or(PartitionRefusal::LeaderEpochsExhausted)?;
-        if self.is_being_deleted(at.topic) {
-            // Nothing is read of it any more; its new owner consents to the deletion (law 3.2).
-            partition.begin_leader_epoch(next, flushed_end);
-            self.hand_to(take.to, at, partition);
-            return Ok(next);
-        }
-        if item.flushed_end != flushed_end || item.end < flushed_end {
-            return Err(PartitionRefusal::FlushedEnd { flushed_end });
-        }
-        if item.end < partition.log_start {
-            return Err(PartitionRefusal::EndBelowLogStart { log_start: partition.log_start });
-        }
-        if item.end > flushed_end {
-            let name = name.ok_or(PartitionRefusal::NoIndexObject)?;
-            self.accept(name, take.mark, partition.group, at);
-        }
-        partition.begin_leader_epoch(next, item.end);
-        partition.flushed_end = item.end;
-        self.hand_to(take.to, at, partition);
-        Ok(next)
-    }
-
-    fn hand_to(&mut self, owner: Incarnation, at: TopicPartition, mut partition: Partition) {
-        partition.owner = owner;
-        partition.chain = self.chain_for(at, owner);
-        self.put_partition(at, partition);
     }
 }

@@ -9,13 +9,13 @@ use super::convert::{
 use super::messages::{
     AllocateProducerIdsRecord, AlterBrokerConfigRecord, AlterTopicConfigRecord, CommandBody,
     CommitFlushRecord, ConfigChangeRecord, ConfigEditRecord, CreatePartitionsRecord,
-    CreateTopicRecord, MergeRecord, PartitionItem, ReleasePartitionsRecord, SetLogStartRecord,
-    TakeOverRecord, TakenRecord, TrimRecord,
+    CreateTopicRecord, MergeRecord, PartitionItem, ReleasePartitionsRecord, SetDrainingRecord,
+    SetLogStartRecord, TakenRecord, TrimRecord,
 };
 use crate::command::{
     AllocateProducerIds, AlterBrokerConfig, AlterTopicConfig, Command, CommitFlush, ConfigChange,
     ConfigEdit, CreatePartitions, CreateTopic, FlushedRange, LogStart, Merge, ReleasePartitions,
-    SetLogStart, TakeOver, TakenPartition, Trim,
+    SetDraining, SetLogStart, Trim,
 };
 
 impl From<&Command> for CommandBody {
@@ -46,6 +46,14 @@ impl From<&Command> for CommandBody {
             Command::TakeOver(take) => Self::TakeOver(take.into()),
             Command::Merge(merge) => Self::Merge(merge.into()),
             Command::SetLogStart(set) => Self::SetLogStart(set.into()),
+            Command::HandOver(hand_over) => Self::HandOver(hand_over.into()),
+            Command::SetTargets(set) => Self::SetTargets(set.into()),
+            Command::AlterReplicas(alter) => Self::AlterReplicas(alter.into()),
+            Command::SetDraining(set) => {
+                let (broker, draining) = (Some(set.broker.into()), set.draining);
+                Self::SetDraining(SetDrainingRecord { broker, draining })
+            }
+            Command::UnregisterBroker(broker) => Self::UnregisterBroker(broker.0),
             Command::SetHorizon(horizon) => Self::SetHorizon(*horizon),
         }
     }
@@ -81,6 +89,14 @@ impl TryFrom<CommandBody> for Command {
             CommandBody::TakeOver(take) => Self::TakeOver(take.try_into()?),
             CommandBody::Merge(merge) => Self::Merge(merge.into()),
             CommandBody::SetLogStart(set) => Self::SetLogStart(set.try_into()?),
+            CommandBody::HandOver(hand_over) => Self::HandOver(hand_over.try_into()?),
+            CommandBody::SetTargets(set) => Self::SetTargets(set.try_into()?),
+            CommandBody::AlterReplicas(alter) => Self::AlterReplicas(alter.try_into()?),
+            CommandBody::SetDraining(set) => {
+                let (broker, draining) = (incarnation(set.broker)?, set.draining);
+                Self::SetDraining(SetDraining { broker, draining })
+            }
+            CommandBody::UnregisterBroker(broker) => Self::UnregisterBroker(BrokerId(broker)),
             CommandBody::SetHorizon(horizon) => Self::SetHorizon(horizon),
         })
     }
@@ -247,41 +263,6 @@ impl TryFrom<CommitFlushRecord> for CommitFlush {
             by: incarnation(record.by)?,
             index_object: record.index_object,
             ranges: record.ranges.iter().map(range).collect(),
-        })
-    }
-}
-
-impl From<&TakeOver> for TakeOverRecord {
-    fn from(take: &TakeOver) -> Self {
-        let item = |taken: &TakenPartition| {
-            PartitionItem::new(taken.partition, taken.leader_epoch, taken.flushed_end, taken.end)
-        };
-        Self {
-            mark: take.mark,
-            from: Some(take.from.into()),
-            to: Some(take.to.into()),
-            index_object: take.index_object.clone(),
-            items: take.items.iter().map(item).collect(),
-        }
-    }
-}
-
-impl TryFrom<TakeOverRecord> for TakeOver {
-    type Error = DecodeError;
-
-    fn try_from(record: TakeOverRecord) -> Result<Self, DecodeError> {
-        let taken = |item: &PartitionItem| TakenPartition {
-            partition: item.at(),
-            leader_epoch: item.epoch(),
-            flushed_end: item.from,
-            end: item.to,
-        };
-        Ok(Self {
-            mark: record.mark,
-            from: incarnation(record.from)?,
-            to: incarnation(record.to)?,
-            index_object: record.index_object,
-            items: record.items.iter().map(taken).collect(),
         })
     }
 }

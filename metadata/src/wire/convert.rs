@@ -77,13 +77,21 @@ pub(super) fn brokers_to_record(brokers: &[BrokerId]) -> Vec<i32> {
 }
 
 pub(super) fn replicas_to_record(partitions: &[Vec<BrokerId>]) -> Vec<ReplicasRecord> {
-    let record = |replicas: &Vec<BrokerId>| ReplicasRecord { brokers: brokers_to_record(replicas) };
-    partitions.iter().map(record).collect()
+    partitions.iter().map(|replicas| ReplicasRecord::new(replicas)).collect()
 }
 
 pub(super) fn replicas(records: Vec<ReplicasRecord>) -> Vec<Vec<BrokerId>> {
-    let one = |record: ReplicasRecord| record.brokers.into_iter().map(BrokerId).collect();
-    records.into_iter().map(one).collect()
+    records.into_iter().map(ReplicasRecord::brokers).collect()
+}
+
+impl ReplicasRecord {
+    pub(super) fn new(replicas: &[BrokerId]) -> Self {
+        Self { brokers: brokers_to_record(replicas) }
+    }
+
+    pub(super) fn brokers<T: FromIterator<BrokerId>>(self) -> T {
+        self.brokers.into_iter().map(BrokerId).collect()
+    }
 }
 
 pub(super) fn configs_to_record(configs: &BTreeMap<String, String>) -> Vec<ConfigRecord> {
@@ -127,6 +135,7 @@ impl From<&RegisterBroker> for RegisterBrokerRecord {
             },
             chains: broker.chains,
             window: broker.window,
+            replaces: broker.replaces.map(|epoch| epoch.0),
         }
     }
 }
@@ -151,6 +160,7 @@ impl TryFrom<RegisterBrokerRecord> for RegisterBroker {
             },
             chains: record.chains,
             window: record.window,
+            replaces: record.replaces.map(BrokerEpoch),
         })
     }
 }

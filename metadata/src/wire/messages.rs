@@ -3,6 +3,8 @@
 
 use prost::{Message, Oneof};
 
+use super::moves::{AlterReplicasRecord, HandOverRecord, SetTargetsRecord, TakeOverRecord};
+
 /// What one Raft entry holds: encoded [`CommandRecord`]s.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct EntryRecord {
@@ -16,7 +18,7 @@ pub(super) struct CommandRecord {
     pub version: u32,
     #[prost(
         oneof = "CommandBody",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23"
     )]
     pub body: Option<CommandBody>,
 }
@@ -57,6 +59,16 @@ pub(super) enum CommandBody {
     SetLogStart(SetLogStartRecord),
     #[prost(uint64, tag = "18")]
     SetHorizon(u64),
+    #[prost(message, tag = "19")]
+    HandOver(HandOverRecord),
+    #[prost(message, tag = "20")]
+    SetTargets(SetTargetsRecord),
+    #[prost(message, tag = "21")]
+    AlterReplicas(AlterReplicasRecord),
+    #[prost(message, tag = "22")]
+    SetDraining(SetDrainingRecord),
+    #[prost(int32, tag = "23")]
+    UnregisterBroker(i32),
 }
 
 /// 16 bytes: a topic's or a directory's id.
@@ -114,6 +126,16 @@ pub(super) struct RegisterBrokerRecord {
     pub chains: u32,
     #[prost(uint32, tag = "7")]
     pub window: u32,
+    #[prost(uint64, optional, tag = "8")]
+    pub replaces: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SetDrainingRecord {
+    #[prost(message, optional, tag = "1")]
+    pub broker: Option<IncarnationRecord>,
+    #[prost(bool, tag = "2")]
+    pub draining: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -253,20 +275,6 @@ pub(super) struct CommitFlushRecord {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TakeOverRecord {
-    #[prost(uint64, tag = "1")]
-    pub mark: u64,
-    #[prost(message, optional, tag = "2")]
-    pub from: Option<IncarnationRecord>,
-    #[prost(message, optional, tag = "3")]
-    pub to: Option<IncarnationRecord>,
-    #[prost(string, optional, tag = "4")]
-    pub index_object: Option<String>,
-    #[prost(message, repeated, tag = "5")]
-    pub items: Vec<PartitionItem>,
-}
-
-#[derive(Clone, PartialEq, Message)]
 pub(super) struct TakenRecord {
     #[prost(string, tag = "1")]
     pub index_object: String,
@@ -353,6 +361,8 @@ pub(super) struct RegistrationRecord {
     pub fenced_at: Option<u64>,
     #[prost(bool, tag = "5")]
     pub recovered: bool,
+    #[prost(bool, tag = "6")]
+    pub draining: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -386,6 +396,10 @@ pub(super) struct PartitionRecord {
     pub epochs: Vec<i32>,
     #[prost(int64, repeated, tag = "7")]
     pub epoch_starts: Vec<i64>,
+    #[prost(int32, optional, tag = "8")]
+    pub target: Option<i32>,
+    #[prost(message, optional, tag = "9")]
+    pub former_replicas: Option<ReplicasRecord>,
 }
 
 #[derive(Clone, PartialEq, Message)]

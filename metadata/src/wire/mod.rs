@@ -6,6 +6,7 @@ mod commands;
 mod convert;
 mod entry;
 mod messages;
+mod moves;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -11,8 +11,8 @@ use super::convert::{
 };
 use super::messages::{
     AcceptedRecord, BrokerConfigRecord, FormRecord, GroupRecord, HeadRecord, IndexObjectRecord,
-    PartitionItem, PartitionRecord, RegisterBrokerRecord, RegistrationRecord, SnapshotBody,
-    SnapshotRecord, TopicRecord,
+    PartitionItem, PartitionRecord, RegisterBrokerRecord, RegistrationRecord, ReplicasRecord,
+    SnapshotBody, SnapshotRecord, TopicRecord,
 };
 use super::{DecodeError, SNAPSHOT_VERSION, check_version};
 use crate::command::{Form, RegisterBroker};
@@ -116,7 +116,14 @@ fn put(image: &mut Image, body: SnapshotBody) -> Result<(), DecodeError> {
         SnapshotBody::Topic(record) => image.put_topic(record.try_into()?),
         SnapshotBody::Partition(record) => {
             let at = required(record.at, "a partition")?;
-            image.put_partition(at.at(), partition(at, record)?);
+            let mut partition = partition(at, record)?;
+            // Neighbours that were never moved share their history, as when they were made.
+            if let Some((_, last)) = image.partitions.last()
+                && last.leader_epochs == partition.leader_epochs
+            {
+                partition.leader_epochs = Arc::clone(&last.leader_epochs);
+            }
+            image.put_partition(at.at(), partition);
         }
         SnapshotBody::Group(record) => {
             let group = Group {
@@ -177,6 +184,7 @@ impl From<&Registration> for RegistrationRecord {
             wal: registration.wal,
             chains: registration.chains(),
             window: registration.window,
+            replaces: None,
         };
         Self {
             epoch: registration.incarnation.epoch.0,
@@ -184,6 +192,7 @@ impl From<&Registration> for RegistrationRecord {
             trim_points: registration.trim_points.iter().map(|slot| slot.0).collect(),
             fenced_at: registration.fenced_at,
             recovered: registration.recovered,
+            draining: registration.draining,
         }
     }
 }
@@ -204,6 +213,7 @@ impl TryFrom<RegistrationRecord> for Registration {
             trim_points: record.trim_points.into_iter().map(SlotNumber).collect(),
             fenced_at: record.fenced_at,
             recovered: record.recovered,
+            draining: record.draining,
         })
     }
 }
@@ -243,6 +253,8 @@ fn partition_record(at: PartitionItem, partition: &Partition) -> PartitionRecord
         replicas: brokers_to_record(&partition.replicas),
         epochs: partition.leader_epochs.iter().map(|start| start.epoch.0).collect(),
         epoch_starts: partition.leader_epochs.iter().map(|start| start.start_offset).collect(),
+        target: partition.target.map(|target| target.0),
+        former_replicas: partition.former_replicas.as_deref().map(ReplicasRecord::new),
     }
 }
 
@@ -259,6 +271,8 @@ fn partition(at: PartitionItem, record: PartitionRecord) -> Result<Partition, De
         flushed_end: at.to,
         group: GroupId(record.group),
         replicas: record.replicas.into_iter().map(BrokerId).collect(),
+        former_replicas: record.former_replicas.map(ReplicasRecord::brokers),
+        target: record.target.map(BrokerId),
         leader_epochs: record.epochs.into_iter().zip(record.epoch_starts).map(start).collect(),
     })
 }

@@ -23,6 +23,8 @@ pub struct ChainState {
 /// there yet must not be used: a restore has only what is in the bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
+    /// The Raft index up to which that copy holds everything.
+    pub applied: u64,
     /// The horizon committed in that copy. As it is the copy's own, the copy contains it, and with
     /// it everything older that will ever be referred to (law 4.4).
     pub horizon: u64,
@@ -30,19 +32,18 @@ pub struct Roots {
     pub index_objects: Vec<(ObjectName, Vec<TopicPartition>)>,
     /// The manifests of all groups.
     pub manifests: Vec<ObjectName>,
-    /// The chains of every registration that is kept: of each broker's newest epoch, and of all that
-    /// are not recovered.
+    /// The chains of every registration that is kept: of all that are not recovered at least.
     pub chains: HashMap<ChainRef, ChainState>,
 }
 
 impl Roots {
-    /// What is known of a chain. One that is not kept while its broker has a newer epoch was
-    /// recovered and forgotten. `None` for one that this copy never heard of: its slots stay.
+    /// What is known of a chain. An epoch is the index of its registration, which is kept until it is
+    /// recovered: one that this copy reaches and does not hold was recovered and forgotten, its broker
+    /// perhaps too. `None` for one that this copy cannot know yet: its slots stay.
     pub(super) fn chain(&self, of: ChainRef) -> Option<ChainState> {
-        let newer = |kept: &ChainRef| kept.broker == of.broker && kept.epoch > of.epoch;
         let forgotten = || ChainState { trim_point: SlotNumber(0), recovered: true };
         let kept = self.chains.get(&of).copied();
-        kept.or_else(|| self.chains.keys().any(newer).then(forgotten))
+        kept.or_else(|| (of.epoch.0 <= self.applied).then(forgotten))
     }
 }
 

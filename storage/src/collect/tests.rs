@@ -1,6 +1,8 @@
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutPayload};
-use odradek_common::ids::{BrokerEpoch, GroupId, LeaderEpoch, SlotNumber, TopicPartition};
+use odradek_common::ids::{
+    BrokerEpoch, BrokerId, GroupId, LeaderEpoch, SlotNumber, TopicPartition,
+};
 
 use super::*;
 use crate::flush::{self, FlushedRound, SlotPart};
@@ -102,12 +104,16 @@ async fn nothing_goes_while_something_referred_to_cannot_be_read() {
 async fn slots_go_by_trim_point_recovery_and_reference() {
     let world = World::new();
     let recovered = ChainRef { epoch: BrokerEpoch(0), ..CHAIN };
-    let unknown = ChainRef { epoch: BrokerEpoch(7), ..CHAIN };
+    // A broker that is unregistered, and two that registered after this copy of the metadata.
+    let unregistered = ChainRef { broker: BrokerId(8), epoch: BrokerEpoch(6), ..CHAIN };
+    let to_come = ChainRef { epoch: BrokerEpoch(7), ..CHAIN };
+    let another_to_come = ChainRef { broker: BrokerId(9), ..to_come };
     for slot in 0..4 {
-        put_slot(&world, CHAIN, slot, b"slot").await;
-        put_slot(&world, recovered, slot, b"slot").await;
-        put_slot(&world, unknown, slot, b"slot").await;
+        for chain in [CHAIN, recovered, unregistered, to_come, another_to_come] {
+            put_slot(&world, chain, slot, b"slot").await;
+        }
     }
+    put_slot(&world, unregistered, 4, b"sea").await;
     put_slot(&world, CHAIN, 1, b"sea").await;
     put_slot(&world, recovered, 66, b"slot").await;
     put_slot(&world, recovered, 9, b"sea").await;
@@ -122,17 +128,24 @@ async fn slots_go_by_trim_point_recovery_and_reference() {
         checkpoint: Bytes::new(),
     };
     let round = flush::index_slots(&world.attempt(1), vec![part]).await.unwrap();
-    // The recovered epoch is forgotten: that its broker has a newer one says enough.
+    // The recovered epochs are forgotten: that this copy is newer says enough.
     let chains = HashMap::from([(CHAIN, chain(3, false))]);
     let index_objects = vec![accepted(&round)];
-    let roots = Roots { horizon: 2, index_objects, chains, ..Roots::default() };
+    let roots = Roots { applied: 6, horizon: 2, index_objects, chains, ..Roots::default() };
     let mut collector = collector(&world, Duration::ZERO);
     let collected = collector.collect(&roots).await.unwrap();
-    // Of the chain 0 and 2; 1 is a seal, 3 is at the trim point. Of the recovered 0, 1 and 3.
-    assert_eq!((collected.slots_deleted, collected.seals, collected.failed), (5, 2, 1));
+    // Of the chain 0 and 2; 1 is a seal, 3 is at the trim point. Of the recovered 0, 1 and 3, and of
+    // the unregistered all four.
+    assert_eq!((collected.slots_deleted, collected.seals, collected.failed), (9, 3, 1));
     let left = world.store.names().await;
-    for (chain, slots) in [(CHAIN, &[1, 3][..]), (recovered, &[2, 9, 66]), (unknown, &[0, 1, 2, 3])]
-    {
+    let expected: [(_, &[u64]); 5] = [
+        (CHAIN, &[1, 3]),
+        (recovered, &[2, 9, 66]),
+        (unregistered, &[4]),
+        (to_come, &[0, 1, 2, 3]),
+        (another_to_come, &[0, 1, 2, 3]),
+    ];
+    for (chain, slots) in expected {
         let folder = world.names.chain(chain).to_string();
         let there: Vec<&String> = left.iter().filter(|name| name.starts_with(&folder)).collect();
         assert_eq!(there.len(), slots.len(), "{there:?}");
@@ -142,7 +155,7 @@ async fn slots_go_by_trim_point_recovery_and_reference() {
         }
     }
     let collected = collector.collect(&roots).await.unwrap();
-    assert_eq!((collected.slots_deleted, collected.seals), (0, 2), "seals stay for ever");
+    assert_eq!((collected.slots_deleted, collected.seals), (0, 3), "seals stay for ever");
 }
 
 #[tokio::test(start_paused = true)]

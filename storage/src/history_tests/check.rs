@@ -115,7 +115,7 @@ impl History {
         let there: Vec<ObjectMeta> =
             futures::TryStreamExt::try_collect(self.store.list(None)).await.unwrap();
         let (seals, there): (Vec<_>, Vec<_>) = there.into_iter().partition(|meta| meta.size == 1);
-        assert_eq!(seals.len() as u64, self.chain.epoch.0 - CHAIN.epoch.0, "no seal is deleted");
+        assert_eq!(seals.len(), self.seals, "no seal is deleted");
         let there: BTreeSet<Path> = there.into_iter().map(|meta| meta.location).collect();
         assert_eq!(there, needed);
     }

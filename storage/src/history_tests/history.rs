@@ -40,6 +40,8 @@ pub(super) struct History {
     pub next_slot: u64,
     /// How many slots of each chain have landed.
     pub landed: HashMap<ChainRef, u64>,
+    /// How many chains were sealed.
+    pub seals: usize,
     /// All batches ever appended.
     pub appended: BTreeMap<TopicPartition, Vec<Bytes>>,
     /// What each slot of the current chain holds.
@@ -86,6 +88,7 @@ impl History {
             chain: CHAIN,
             next_slot: 0,
             landed: HashMap::new(),
+            seals: 0,
             appended: (0..PARTITIONS).map(|number| (partition(number), Vec::new())).collect(),
             slots: BTreeMap::new(),
             rounds: Vec::new(),
@@ -228,10 +231,12 @@ impl History {
             }
             self.rounds.push(round);
         }
-        self.metadata.chains.get_mut(&self.chain).unwrap().recovered = true;
-        self.chain.epoch = BrokerEpoch(self.chain.epoch.0 + 1);
-        self.metadata.chains.insert(self.chain, new_chain());
+        // Recovered and forgotten; the next epoch is the index of its registration.
+        self.metadata.chains.remove(&self.chain);
+        self.seals += 1;
         self.metadata.index += 1;
+        self.chain.epoch = BrokerEpoch(self.metadata.index);
+        self.metadata.chains.insert(self.chain, new_chain());
         (self.next_slot, self.slots) = (0, BTreeMap::new());
     }
 

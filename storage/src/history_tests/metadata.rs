@@ -106,6 +106,7 @@ impl Metadata {
             (*name, there.copied().collect())
         });
         Roots {
+            applied: self.index,
             horizon: self.horizon,
             index_objects: index_objects.collect(),
             manifests: self.manifests.values().filter_map(|(name, _)| *name).collect(),

@@ -80,14 +80,15 @@ fn a_registration_names_chains_and_a_window() {
 
 #[test]
 fn a_disk_wal_serves_a_single_broker() {
-    let disk = |broker| {
-        Command::RegisterBroker(RegisterBroker { wal: WalKind::Disk, ..broker_of(broker) })
+    let disk = |world: &World, broker| {
+        let broker = RegisterBroker { wal: WalKind::Disk, ..broker_of(broker) };
+        Command::RegisterBroker(world.replacing(broker))
     };
     let mut world = World::formed();
-    world.ok(disk(1));
-    world.ok(disk(1));
+    world.ok(disk(&world, 1));
+    world.ok(disk(&world, 1));
     let other = Refusal::DiskWalIsForOne { other: BrokerId(1) };
-    assert_eq!(world.refused(disk(2)), other);
+    assert_eq!(world.refused(disk(&world, 2)), other);
     assert_eq!(world.refused(Command::RegisterBroker(broker_of(2))), other);
     // The same broker may change over, and others may come once nothing on a disk is left.
     world.register(1);
@@ -96,7 +97,7 @@ fn a_disk_wal_serves_a_single_broker() {
         world.ok(Command::MarkRecovered(*incarnation));
     }
     world.register(2);
-    assert!(matches!(world.refused(disk(1)), Refusal::DiskWalIsForOne { .. }));
+    assert!(matches!(world.refused(disk(&world, 1)), Refusal::DiskWalIsForOne { .. }));
 }
 
 #[test]
@@ -160,6 +161,88 @@ fn an_older_incarnation_is_forgotten_once_it_is_recovered() {
     assert!(world.image.is_recovered(second) && !world.image.is_recovered(third));
     let to_come = Incarnation { epoch: BrokerEpoch(third.epoch.0 + 1), ..third };
     assert!(!world.image.is_recovered(to_come), "what was never seen is not recovered");
+}
+
+#[test]
+fn a_live_epoch_is_replaced_only_by_who_names_it() {
+    let mut world = World::formed();
+    let first = world.register(1);
+    let live = Refusal::BrokerIsLive { broker: BrokerId(1), epoch: first.epoch };
+    let naming = |replaces| Command::RegisterBroker(RegisterBroker { replaces, ..broker_of(1) });
+    for other in [None, Some(BrokerEpoch(1)), Some(BrokerEpoch(99))] {
+        assert_eq!(world.refused(naming(other)), live);
+    }
+    assert!(world.image.is_live(first));
+    let replacing = naming(Some(first.epoch));
+    world.ok(replacing.clone());
+    assert!(!world.image.is_live(first));
+    // A late copy of the command does not end what it began.
+    let second = world.image.broker(BrokerId(1)).unwrap().incarnation;
+    let live = Refusal::BrokerIsLive { broker: BrokerId(1), epoch: second.epoch };
+    assert_eq!(world.refused(replacing.clone()), live);
+    // One that is fenced is in nobody's way, whatever the newcomer thought.
+    world.ok(Command::FenceBroker(second));
+    world.ok(replacing);
+    world.ok(Command::FenceBroker(world.image.broker(BrokerId(1)).unwrap().incarnation));
+    world.ok(naming(None));
+}
+
+#[test]
+fn a_broker_is_unregistered_once_nothing_is_left_of_it() {
+    let (mut world, one, two) = World::busy();
+    let unregister = Command::UnregisterBroker(BrokerId(1));
+    assert_eq!(world.refused(unregister.clone()), Refusal::NotFenced(one));
+    let next = world.register(1);
+    world.ok(Command::FenceBroker(next));
+    // Neither while partitions are left, nor before it is said that none is.
+    assert_eq!(world.refused(unregister.clone()), Refusal::NotRecovered(one));
+    world.ok(Command::MarkRecovered(next));
+    assert_eq!(world.refused(unregister.clone()), Refusal::NotRecovered(one));
+    for number in [0, 1] {
+        let take = world.next_take_over(two, number, 0);
+        world.ok(Command::TakeOver(take));
+    }
+    assert_eq!(world.refused(unregister.clone()), Refusal::NotRecovered(one));
+    world.ok(Command::MarkRecovered(one));
+    let edit = ConfigEdit::Set { key: "a".to_owned(), value: "1".to_owned() };
+    let (broker, change) = (Some(BrokerId(1)), ConfigChange::Edit(vec![edit]));
+    world.ok(Command::AlterBrokerConfig(AlterBrokerConfig { broker, change }));
+    assert_eq!(world.ok(unregister.clone()), Outcome::Unregistered);
+    assert!(world.image.broker(BrokerId(1)).is_none());
+    assert!(world.image.broker_configs(Some(BrokerId(1))).is_none());
+    assert_eq!(world.refused(unregister), Refusal::UnknownBroker(BrokerId(1)));
+    // It is a new broker if it comes again; what it was stays recovered.
+    let third = world.register(1);
+    assert!(world.image.is_recovered(one) && world.image.is_recovered(next));
+    assert!(world.image.is_live(third) && !world.image.is_recovered(third));
+}
+
+/// Collectors find slots of brokers that the metadata does not know any more, or not yet.
+#[test]
+fn of_what_is_not_known_only_what_is_past_is_recovered() {
+    let mut world = World::formed();
+    let of = |broker, epoch| Incarnation { broker: BrokerId(broker), epoch: BrokerEpoch(epoch) };
+    let one = world.register(1);
+    world.ok(Command::FenceBroker(one));
+    let older = world.image.clone();
+    world.ok(Command::MarkRecovered(one));
+    let at = world.index;
+    world.ok(Command::UnregisterBroker(BrokerId(1)));
+    let (now, two) = (world.index, world.register(2));
+    assert!(world.image.is_recovered(one), "unregistered");
+    assert!(!older.is_recovered(one), "an older copy still waits for it");
+    for broker in [1, 7] {
+        assert!(world.image.is_recovered(of(broker, at)), "nobody has this epoch or ever will");
+        assert!(!world.image.is_recovered(of(broker, world.index + 1)), "it may be yet to come");
+        assert!(!older.is_recovered(of(broker, now)), "this copy cannot know");
+    }
+    assert!(!older.is_recovered(two) && !world.image.is_recovered(two));
+    // Two brokers registered by one entry have one epoch.
+    world.index += 1;
+    let both = [3, 4].map(|broker| Command::RegisterBroker(broker_of(broker)));
+    assert!(world.image.apply_entry(world.index, &both).iter().all(Result::is_ok));
+    assert!(!world.image.is_recovered(of(3, world.index)));
+    assert!(!world.image.is_recovered(of(4, world.index)));
 }
 
 #[test]

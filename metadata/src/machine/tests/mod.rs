@@ -1,11 +1,18 @@
 //! The state machine, law by law and at random.
 
 mod brokers;
+mod chain_model;
+mod coverage;
 mod deletion;
+mod draining;
 mod flush;
+mod hand_over;
 mod merge;
 mod properties;
+mod reassignment;
+mod size;
 mod take_over;
+mod targets;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -71,12 +78,17 @@ impl World {
         self.apply(command).unwrap_err()
     }
 
+    /// A new process of a broker, in place of the one that may be there.
     pub(crate) fn register(&mut self, broker: i32) -> Incarnation {
-        let Outcome::Registered { epoch } = self.ok(Command::RegisterBroker(broker_of(broker)))
-        else {
-            panic!("not registered")
-        };
+        let command = Command::RegisterBroker(self.replacing(broker_of(broker)));
+        let Outcome::Registered { epoch } = self.ok(command) else { panic!("not registered") };
         Incarnation { broker: BrokerId(broker), epoch }
+    }
+
+    /// The registration, naming the epoch that is there.
+    fn replacing(&self, broker: RegisterBroker) -> RegisterBroker {
+        let replaces = self.image.broker(broker.broker).map(|former| former.incarnation.epoch);
+        RegisterBroker { replaces, ..broker }
     }
 
     fn partition(&self, number: i32) -> &Partition {
@@ -113,13 +125,71 @@ impl World {
             from: state.owner,
             to,
             index_object: Some("taken".to_owned()),
-            items: vec![TakenPartition {
-                partition: partition(1, number),
-                leader_epoch: state.leader_epoch,
-                flushed_end: state.flushed_end,
-                end,
-            }],
+            items: vec![self.handed(number, end)],
         }
+    }
+
+    /// `number` of topic 1 is handed over by its owner, with all up to `end` durable.
+    fn next_hand_over(&self, to: Incarnation, number: i32, end: i64) -> HandOver {
+        HandOver {
+            mark: self.index,
+            by: self.partition(number).owner,
+            to,
+            index_object: Some("handed".to_owned()),
+            items: vec![self.handed(number, end)],
+        }
+    }
+
+    fn handed(&self, number: i32, end: i64) -> HandedPartition {
+        let state = self.partition(number);
+        HandedPartition {
+            partition: partition(1, number),
+            leader_epoch: state.leader_epoch,
+            flushed_end: state.flushed_end,
+            end,
+        }
+    }
+
+    /// What became of the only partition of a handover.
+    #[track_caller]
+    fn handed_over(&mut self, hand_over: HandOver) -> Result<LeaderEpoch, PartitionRefusal> {
+        match self.ok(Command::HandOver(hand_over)) {
+            Outcome::HandedOver(results) => results[0],
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What became of the only partition of a takeover.
+    #[track_caller]
+    fn taken_over(&mut self, take: TakeOver) -> Result<LeaderEpoch, PartitionRefusal> {
+        match self.ok(Command::TakeOver(take)) {
+            Outcome::TakenOver(results) => results[0],
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn set_target(&mut self, number: i32, target: Option<i32>) -> Result<(), PartitionRefusal> {
+        let epoch = self.partition(number).leader_epoch;
+        let items = vec![(partition(1, number), epoch, target.map(BrokerId))];
+        match self.ok(Command::SetTargets(SetTargets { items })) {
+            Outcome::TargetsSet(results) => results[0],
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Reassigns `number` of topic 1; none takes it back.
+    fn reassign(&mut self, number: i32, to: Option<&[i32]>) -> Result<(), PartitionRefusal> {
+        let replicas = to.map(|brokers| replicas(&[brokers]).remove(0));
+        let items = vec![(partition(1, number), replicas)];
+        match self.ok(Command::AlterReplicas(AlterReplicas { items })) {
+            Outcome::ReplicasAltered(results) => results[0],
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn drain(&mut self, broker: Incarnation) {
+        let drain = SetDraining { broker, draining: true };
+        assert_eq!(self.ok(Command::SetDraining(drain)), Outcome::DrainingSet);
     }
 }
 
@@ -145,6 +215,7 @@ pub(crate) fn broker_of(broker: i32) -> RegisterBroker {
         wal: WalKind::Object,
         chains: 2,
         window: 16,
+        replaces: None,
     }
 }
 

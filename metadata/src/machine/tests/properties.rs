@@ -13,10 +13,12 @@ use crate::wire::{decode_entry, decode_snapshot, encode_command, encode_entry, e
 /// Numbers from which a command is made that fits the present image, or nearly.
 type Dice = (u8, u8, u8, u8, u8);
 
-/// What was accepted of each partition: ranges in order, with the index object, until merged.
+/// What was accepted of each partition: ranges in order, with the index object, until merged; and
+/// the leader epochs that are over.
 #[derive(Default)]
 struct Ledger {
     ranges: BTreeMap<TopicPartition, Vec<(i64, i64, Option<String>)>>,
+    over: BTreeSet<(TopicPartition, LeaderEpoch)>,
 }
 
 fn pick<T: Copy>(all: &[T], dice: u8) -> Option<T> {
@@ -37,8 +39,12 @@ fn command(world: &World, (kind, a, b, c, d): Dice) -> Option<Command> {
     let partitions: Vec<_> = image.partitions().map(|(at, _)| at).collect();
     let incarnation = pick(&incarnations, b);
     let mark = world.index.saturating_sub(u64::from(d % 8));
-    Some(match kind % 20 {
-        0 if c < 96 => Command::RegisterBroker(broker_of(i32::from(a % 3))),
+    Some(match kind % 27 {
+        0 if c < 96 => {
+            let broker = broker_of(i32::from(a % 3));
+            let replacing = if d % 8 == 0 { broker } else { world.replacing(broker) };
+            Command::RegisterBroker(replacing)
+        }
         1 if c < 96 => Command::FenceBroker(incarnation?),
         2 => Command::Trim(Trim {
             by: incarnation?,
@@ -79,7 +85,47 @@ fn command(world: &World, (kind, a, b, c, d): Dice) -> Option<Command> {
             let item = LogStart { partition: at, leader_epoch: state.leader_epoch, log_start };
             Command::SetLogStart(SetLogStart { by: state.owner, items: vec![item] })
         }
-        _ => Command::SetHorizon(mark.saturating_sub(u64::from(a % 32))),
+        19 => Command::SetHorizon(mark.saturating_sub(u64::from(a % 32))),
+        20..=22 => Command::HandOver(hand_over(image, &partitions, mark, (a, b, c, d))?),
+        23 => {
+            let target = (a % 4 != 0).then(|| BrokerId(i32::from(b % 4)));
+            let item = |at| Some((at, image.partition(at)?.leader_epoch, target));
+            let items = [c, d].into_iter().filter_map(|dice| item(pick(&partitions, dice)?));
+            Command::SetTargets(SetTargets { items: items.collect() })
+        }
+        24 => {
+            let brokers = [BrokerId(i32::from(b % 3)), BrokerId(i32::from(c % 4))];
+            let replicas = (a % 4 != 0).then(|| brokers[..1 + usize::from(a % 2)].to_vec());
+            let item = (pick(&partitions, d)?, replicas);
+            Command::AlterReplicas(AlterReplicas { items: vec![item] })
+        }
+        25 => {
+            let draining = SetDraining { broker: incarnation?, draining: a % 2 == 0 };
+            Command::SetDraining(draining)
+        }
+        _ => {
+            let gone = image.registrations().filter(|one| one.recovered || c % 8 == 0);
+            let gone: Vec<_> = gone.map(|one| one.incarnation.broker).collect();
+            Command::UnregisterBroker(pick(&gone, a)?)
+        }
+    })
+}
+
+/// One of the commands so far that could be committed late, or twice.
+fn late(entries: &[(u64, Vec<Command>)], dice: u16) -> Option<Command> {
+    let (_, commands) = entries.get(usize::from(dice) % entries.len())?;
+    commands.first().cloned().filter(|command| {
+        matches!(
+            command,
+            Command::CommitFlush(_)
+                | Command::TakeOver(_)
+                | Command::HandOver(_)
+                | Command::Merge(_)
+                | Command::SetTargets(_)
+                | Command::AlterReplicas(_)
+                | Command::FenceBroker(_)
+                | Command::RegisterBroker(_)
+        )
     })
 }
 
@@ -114,15 +160,34 @@ fn take_over(
     };
     let from = pick(&incarnations(&|one| !one.is_live() && owns(image, one)), a)?;
     let to = if a < 32 { to } else { pick(&incarnations(&Registration::is_live), b)? };
-    let item = |(at, state): (_, &Partition)| TakenPartition {
+    let items = image.owned_by(from).map(|owned| handed(owned, c, d)).collect();
+    let index_object = (b % 8 != 0).then(|| format!("idx/{mark}/{}", b % 2));
+    Some(TakeOver { mark, from, to, index_object, items })
+}
+
+/// A handover of what an owner has, one in three a cancel.
+fn hand_over(
+    image: &Image,
+    partitions: &[TopicPartition],
+    mark: u64,
+    (a, b, c, d): (u8, u8, u8, u8),
+) -> Option<HandOver> {
+    let by = image.partition(pick(partitions, a)?)?.owner;
+    let others = image.registrations().filter(|one| one.is_live() || c % 8 == 0);
+    let others: Vec<_> = others.map(|one| one.incarnation).collect();
+    let to = if b % 3 == 0 { by } else { pick(&others, b)? };
+    let items = image.owned_by(by).skip(usize::from(a % 2)).map(|owned| handed(owned, c, d));
+    let index_object = (b % 8 != 0).then(|| format!("idx/{mark}/{}", b % 2));
+    Some(HandOver { mark, by, to, index_object, items: items.collect() })
+}
+
+fn handed((at, state): (TopicPartition, &Partition), c: u8, d: u8) -> HandedPartition {
+    HandedPartition {
         partition: at,
         leader_epoch: state.leader_epoch,
         flushed_end: state.flushed_end + nudge(c),
         end: state.flushed_end.max(state.log_start) + i64::from(d % 3),
-    };
-    let items = image.owned_by(from).map(item).collect();
-    let index_object = (b % 8 != 0).then(|| format!("idx/{mark}/{}", b % 2));
-    Some(TakeOver { mark, from, to, index_object, items })
+    }
 }
 
 fn owns(image: &Image, of: &Registration) -> bool {
@@ -152,13 +217,10 @@ impl Ledger {
                 }
             }
             (Command::TakeOver(take), Outcome::TakenOver(results)) => {
-                for (item, _) in accepted(&take.items, results) {
-                    if item.end > item.flushed_end && !before.is_being_deleted(item.partition.topic)
-                    {
-                        let name = take.index_object.clone();
-                        self.add(item.partition, item.flushed_end, item.end, name);
-                    }
-                }
+                self.pass(before, &take.items, results, take.index_object.as_ref());
+            }
+            (Command::HandOver(hand), Outcome::HandedOver(results)) => {
+                self.pass(before, &hand.items, results, hand.index_object.as_ref());
             }
             (Command::Merge(merge), Outcome::Merged { .. }) => {
                 for (name, partitions) in &merge.taken {
@@ -170,6 +232,24 @@ impl Ledger {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Each leader epoch ends once, however late a command comes.
+    fn pass(
+        &mut self,
+        before: &Image,
+        items: &[HandedPartition],
+        results: &[Result<LeaderEpoch, PartitionRefusal>],
+        name: Option<&String>,
+    ) {
+        for (item, next) in accepted(items, results) {
+            let at = item.partition;
+            assert_eq!(*next, item.leader_epoch.next());
+            assert!(self.over.insert((at, item.leader_epoch)), "{at} was passed on twice");
+            if item.end > item.flushed_end && !before.is_being_deleted(at.topic) {
+                self.add(at, item.flushed_end, item.end, name.cloned());
+            }
         }
     }
 
@@ -222,6 +302,9 @@ fn check_image(image: &Image) {
         };
         assert!(starts.windows(2).all(rises), "{starts:?}");
         assert!(starts[0].start_offset <= state.log_start, "the log start's epoch is known");
+        assert!(state.target != Some(state.owner.broker), "{at} is where it should go");
+        let is_complete = state.replicas.contains(&state.owner.broker);
+        assert!(state.former_replicas.is_none() || !is_complete, "{at} is reassigned already");
     }
     let listed: BTreeMap<_, BTreeSet<_>> =
         image.owned.iter().map(|(of, set)| (*of, set.iter().copied().collect())).collect();
@@ -261,15 +344,22 @@ fn check_step(before: &Image, after: &Image, outcome: &Outcome) {
         };
         assert!(new.log_start >= old.log_start && new.flushed_end >= old.flushed_end, "{at}");
         assert!(new.leader_epoch >= old.leader_epoch, "{at}");
-        if new.owner != old.owner {
-            assert!(matches!(outcome, Outcome::TakenOver(_)));
-            assert!(!before.is_live(old.owner), "{at} was taken from a live owner");
-            assert!(after.is_live(new.owner), "{at} was given to a fenced broker");
-            assert_eq!(new.leader_epoch, old.leader_epoch.next(), "{at}");
+        if new.leader_epoch == old.leader_epoch {
+            assert_eq!(new.owner, old.owner, "{at}");
+            continue;
         }
+        match outcome {
+            Outcome::TakenOver(_) => assert!(!before.is_live(old.owner), "{at} was stolen"),
+            Outcome::HandedOver(_) => assert!(before.is_live(old.owner), "{at} is a sealer's"),
+            _ => panic!("{at} got a leader epoch by {outcome:?}"),
+        }
+        assert!(after.is_live(new.owner), "{at} was given to a fenced broker");
+        assert_eq!(new.leader_epoch, old.leader_epoch.next(), "{at}");
+        assert_eq!(new.leader_epochs.last().unwrap().start_offset, new.flushed_end, "{at}");
     }
     for old in before.registrations() {
         let Some(new) = after.registration(old.incarnation) else {
+            assert!(old.recovered || *outcome == Outcome::Recovered, "{}", old.incarnation);
             assert!(after.is_recovered(old.incarnation));
             continue;
         };
@@ -294,7 +384,8 @@ proptest! {
             entries.push((world.index, vec![Command::RegisterBroker(broker_of(broker))]));
         }
         for dice in dice {
-            let Some(command) = command(&world, dice) else { continue };
+            let again = if dice.0 >= 232 { late(&entries, u16::from_be_bytes([dice.1, dice.2])) } else { None };
+            let Some(command) = again.or_else(|| command(&world, dice)) else { continue };
             let before = world.image.clone();
             // `apply` checks that a refused command leaves no trace.
             if let Ok(outcome) = world.apply(command.clone()) {
@@ -352,7 +443,7 @@ fn random_commands_are_often_accepted() {
 
     let mut runner = TestRunner::deterministic();
     let mut accepted: BTreeMap<String, u32> = BTreeMap::new();
-    let mut moved = 0;
+    let (mut taken, mut handed, mut cancelled) = (0, 0, 0);
     for _ in 0..100 {
         let dice = prop::collection::vec(any::<Dice>(), 250);
         let dice = dice.new_tree(&mut runner).unwrap().current();
@@ -362,14 +453,20 @@ fn random_commands_are_often_accepted() {
         }
         for dice in dice {
             let Some(command) = command(&world, dice) else { continue };
-            let Ok(outcome) = world.apply(command) else { continue };
+            let Ok(outcome) = world.apply(command.clone()) else { continue };
             let counts = match &outcome {
-                Outcome::Flushed(results) | Outcome::Released(results) => {
-                    results.iter().any(Result::is_ok)
-                }
-                Outcome::TakenOver(results) => {
-                    moved += results.iter().filter(|result| result.is_ok()).count();
-                    results.iter().any(Result::is_ok)
+                Outcome::Flushed(results)
+                | Outcome::Released(results)
+                | Outcome::TargetsSet(results)
+                | Outcome::ReplicasAltered(results) => results.iter().any(Result::is_ok),
+                Outcome::TakenOver(results) | Outcome::HandedOver(results) => {
+                    let count = results.iter().filter(|result| result.is_ok()).count();
+                    match &command {
+                        Command::HandOver(hand) if hand.by == hand.to => cancelled += count,
+                        Command::HandOver(_) => handed += count,
+                        _ => taken += count,
+                    }
+                    count > 0
                 }
                 _ => true,
             };
@@ -378,7 +475,8 @@ fn random_commands_are_often_accepted() {
             }
         }
     }
-    assert!(accepted.len() >= 14, "{accepted:?}");
+    assert!(accepted.len() >= 19, "{accepted:?}");
     assert!(accepted.values().all(|count| *count >= 20), "{accepted:?}");
-    assert!(moved > 100, "{moved} partitions taken over");
+    let moved = [taken, handed, cancelled];
+    assert!(moved.iter().all(|count| *count > 100), "taken, handed over, cancelled: {moved:?}");
 }

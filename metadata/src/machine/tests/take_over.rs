@@ -2,13 +2,6 @@
 
 use super::*;
 
-fn taken(world: &mut World, take: TakeOver) -> Result<LeaderEpoch, PartitionRefusal> {
-    match world.ok(Command::TakeOver(take)) {
-        Outcome::TakenOver(results) => results[0],
-        other => panic!("{other:?}"),
-    }
-}
-
 /// Partition 0 has 10 flushed records of broker 1, which is fenced.
 fn fenced() -> (World, Incarnation, Incarnation) {
     let (mut world, one, two) = World::busy();
@@ -21,7 +14,7 @@ fn fenced() -> (World, Incarnation, Incarnation) {
 fn a_takeover_moves_owner_leader_epoch_and_end() {
     let (mut world, one, two) = fenced();
     let take = world.next_take_over(two, 0, 15);
-    assert_eq!(taken(&mut world, take), Ok(LeaderEpoch(1)));
+    assert_eq!(world.taken_over(take), Ok(LeaderEpoch(1)));
     let state = world.partition(0).clone();
     assert_eq!((state.owner, state.leader_epoch, state.flushed_end), (two, LeaderEpoch(1), 15));
     let starts: Vec<_> =
@@ -61,22 +54,22 @@ fn owner_leader_epoch_and_flushed_end_are_conditions() {
     let mut old = good.clone();
     old.items[0].flushed_end = 9;
     let moved = Err(PartitionRefusal::FlushedEnd { flushed_end: 10 });
-    assert_eq!(taken(&mut world, old), moved);
+    assert_eq!(world.taken_over(old), moved);
     let mut short = good.clone();
     short.items[0].end = 9;
-    assert_eq!(taken(&mut world, short), moved);
+    assert_eq!(world.taken_over(short), moved);
     let mut epoch = good.clone();
     epoch.items[0].leader_epoch = LeaderEpoch(1);
     let current = LeaderEpoch(0);
-    assert_eq!(taken(&mut world, epoch), Err(PartitionRefusal::LeaderEpoch { current }));
-    assert_eq!(taken(&mut world, good.clone()), Ok(LeaderEpoch(1)));
+    assert_eq!(world.taken_over(epoch), Err(PartitionRefusal::LeaderEpoch { current }));
+    assert_eq!(world.taken_over(good.clone()), Ok(LeaderEpoch(1)));
     // Committed a second time, or planned by another survivor.
-    assert_eq!(taken(&mut world, good), Err(PartitionRefusal::NotOwner { owner: two }));
+    assert_eq!(world.taken_over(good), Err(PartitionRefusal::NotOwner { owner: two }));
     let mut unknown = world.next_take_over(two, 1, 12);
     unknown.from = one;
     unknown.index_object = Some("other".to_owned());
     unknown.items[0].partition = partition(9, 0);
-    assert_eq!(taken(&mut world, unknown), Err(PartitionRefusal::Unknown));
+    assert_eq!(world.taken_over(unknown), Err(PartitionRefusal::Unknown));
 }
 
 #[test]
@@ -84,17 +77,17 @@ fn records_past_the_flushed_end_need_an_index_object() {
     let (mut world, _, two) = fenced();
     let mut take = world.next_take_over(two, 0, 12);
     take.index_object = None;
-    assert_eq!(taken(&mut world, take), Err(PartitionRefusal::NoIndexObject));
+    assert_eq!(world.taken_over(take), Err(PartitionRefusal::NoIndexObject));
     let mut take = world.next_take_over(two, 0, 10);
     take.index_object = None;
-    assert_eq!(taken(&mut world, take), Ok(LeaderEpoch(1)));
+    assert_eq!(world.taken_over(take), Ok(LeaderEpoch(1)));
 }
 
 #[test]
 fn a_takeover_with_nothing_new_makes_no_index_object_live() {
     let (mut world, _, two) = fenced();
     let take = world.next_take_over(two, 0, 10);
-    assert_eq!(taken(&mut world, take), Ok(LeaderEpoch(1)));
+    assert_eq!(world.taken_over(take), Ok(LeaderEpoch(1)));
     assert!(world.image.index_object("taken").is_none());
 }
 
@@ -123,9 +116,9 @@ fn a_log_does_not_end_before_it_starts() {
     world.ok(Command::FenceBroker(one));
     let take = world.next_take_over(two, 0, 19);
     let refusal = Err(PartitionRefusal::EndBelowLogStart { log_start: 20 });
-    assert_eq!(taken(&mut world, take), refusal);
+    assert_eq!(world.taken_over(take), refusal);
     let take = world.next_take_over(two, 0, 20);
-    assert_eq!(taken(&mut world, take), Ok(LeaderEpoch(1)));
+    assert_eq!(world.taken_over(take), Ok(LeaderEpoch(1)));
 }
 
 /// Its new owner has to consent to the deletion; of its records nothing is wanted any more, not even
@@ -139,11 +132,11 @@ fn of_a_topic_that_is_being_deleted_only_the_owner_changes() {
     world.ok(Command::DeleteTopic(topic(1)));
     let flushed_end = world.partition(0).flushed_end;
     let take = world.next_take_over(two, 0, 12);
-    assert_eq!(taken(&mut world, take.clone()), Ok(LeaderEpoch(1)));
+    assert_eq!(world.taken_over(take.clone()), Ok(LeaderEpoch(1)));
     let partition = world.partition(0);
     assert_eq!((partition.owner, partition.flushed_end), (two, flushed_end));
     assert!(world.image.index_object("taken").is_none());
-    let again = taken(&mut world, take);
+    let again = world.taken_over(take);
     assert_eq!(again, Err(PartitionRefusal::NotOwner { owner: two }));
 }
 
@@ -154,7 +147,7 @@ fn leader_epochs_do_not_wrap() {
     state.begin_leader_epoch(LeaderEpoch(i32::MAX), 10);
     world.image.put_partition(partition(1, 0), state);
     let take = world.next_take_over(two, 0, 12);
-    assert_eq!(taken(&mut world, take), Err(PartitionRefusal::LeaderEpochsExhausted));
+    assert_eq!(world.taken_over(take), Err(PartitionRefusal::LeaderEpochsExhausted));
     assert!(world.image.index_object("taken").is_none());
 }
 
@@ -172,7 +165,7 @@ fn epochs_without_records_and_below_the_log_start_are_dropped() {
         let next = world.register(brokers.next().unwrap());
         let mut take = world.next_take_over(next, 0, end);
         take.index_object = Some(format!("taken/{}", take.mark));
-        taken(&mut world, take).unwrap();
+        world.taken_over(take).unwrap();
     }
     assert_eq!(starts(&world), [(1, 0), (3, 10), (4, 20)]);
     for (log_start, left) in [(9, 3), (10, 2), (25, 1)] {
