@@ -13,6 +13,7 @@ mod measured;
 mod open;
 mod operation;
 mod retrying;
+pub mod sim;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A connection that may have several requests in flight.
+//! A connection to a broker that may have several requests in flight, over any network, and the
+//! requests that tests send most.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +12,44 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use odradek_common::batch::batches;
+use odradek_common::net::{Connection, Network, RealNetwork};
 use odradek_protocol::records::{BatchBuilder, decode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+/// Bytes of an answer.
+const ANSWER_BYTES: usize = 64 << 20;
+
+/// Bytes of a batch, and of what its records come to.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// A connection to a broker.
+#[derive(Debug)]
 pub struct Wire {
-    stream: TcpStream,
+    connection: Connection,
     correlation_id: i32,
 }
 
-/// Why a call has no answer that counts: an error of the connection, or Kafka's code.
-#[derive(Debug)]
+/// Why a call has no answer that counts.
+#[derive(Debug, thiserror::Error)]
 pub enum Failed {
+    /// The connection: whether the request had an effect is not known.
+    #[error("the connection was lost")]
     Lost,
+    /// Kafka's code.
+    #[error("error code {0}")]
     Code(i16),
+    /// What no broker may answer.
+    #[error("a malformed answer: {0}")]
+    Malformed(String),
 }
 
-impl std::fmt::Display for Failed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Lost => f.write_str("the connection was lost"),
-            Self::Code(code) => write!(f, "error code {code}"),
-        }
+impl Failed {
+    /// An error if `code` is one.
+    ///
+    /// # Errors
+    /// [`Failed::Code`].
+    pub fn check(code: i16) -> Result<(), Self> {
+        if code == 0 { Ok(()) } else { Err(Self::Code(code)) }
     }
 }
 
@@ -43,43 +59,72 @@ impl From<std::io::Error> for Failed {
     }
 }
 
+fn malformed(what: impl std::fmt::Display) -> Failed {
+    Failed::Malformed(what.to_string())
+}
+
+/// A topic's name in a request.
+#[must_use]
 pub fn name(text: &str) -> TopicName {
     TopicName(StrBytes::from_string(text.to_owned()))
 }
 
 impl Wire {
+    /// Connects to a broker on this machine.
+    ///
+    /// # Errors
+    /// [`Failed::Lost`].
     pub async fn open(port: u16) -> Result<Self, Failed> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, correlation_id: 0 })
+        Self::connect(&RealNetwork, "127.0.0.1", port).await
     }
 
+    /// Connects over `network`.
+    ///
+    /// # Errors
+    /// [`Failed::Lost`].
+    pub async fn connect(network: &dyn Network, host: &str, port: u16) -> Result<Self, Failed> {
+        Ok(Self { connection: network.connect(host, port).await?, correlation_id: 0 })
+    }
+
+    /// Sends a request and does not wait for its answer.
+    ///
+    /// # Errors
+    /// [`Failed::Lost`]; [`Failed::Malformed`] if the request is.
     pub async fn send<R: Request>(&mut self, request: &R, version: i16) -> Result<(), Failed> {
         self.correlation_id += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
             .with_request_api_version(version)
             .with_correlation_id(self.correlation_id)
-            .with_client_id(Some(StrBytes::from_static_str("whole")));
+            .with_client_id(Some(StrBytes::from_static_str("test")));
         let mut frame = BytesMut::new();
         frame.put_i32(0);
-        header.encode(&mut frame, R::header_version(version)).unwrap();
-        request.encode(&mut frame, version).unwrap();
-        let length = i32::try_from(frame.len() - 4).unwrap();
+        header.encode(&mut frame, R::header_version(version)).map_err(malformed)?;
+        request.encode(&mut frame, version).map_err(malformed)?;
+        let length = i32::try_from(frame.len() - 4).map_err(malformed)?;
         frame[..4].copy_from_slice(&length.to_be_bytes());
-        Ok(self.stream.write_all(&frame).await?)
+        Ok(self.connection.writer.write_all(&frame).await?)
     }
 
     /// The next answer; answers come in the order of requests.
+    ///
+    /// # Errors
+    /// [`Failed::Lost`], [`Failed::Malformed`].
     pub async fn receive<R: Request>(&mut self, version: i16) -> Result<R::Response, Failed> {
-        let length = self.stream.read_i32().await?;
-        let mut frame = vec![0; usize::try_from(length).unwrap()];
-        self.stream.read_exact(&mut frame).await?;
+        let length = self.connection.reader.read_i32().await?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= ANSWER_BYTES);
+        let mut frame = vec![0; length.ok_or_else(|| malformed("its length"))?];
+        self.connection.reader.read_exact(&mut frame).await?;
         let mut frame = Bytes::from(frame);
-        ResponseHeader::decode(&mut frame, R::Response::header_version(version)).unwrap();
-        Ok(R::Response::decode(&mut frame, version).unwrap())
+        ResponseHeader::decode(&mut frame, R::Response::header_version(version))
+            .map_err(malformed)?;
+        R::Response::decode(&mut frame, version).map_err(malformed)
     }
 
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// [`Failed::Lost`], [`Failed::Malformed`].
     pub async fn call<R: Request>(
         &mut self,
         request: &R,
@@ -90,6 +135,9 @@ impl Wire {
     }
 
     /// Makes a topic.
+    ///
+    /// # Errors
+    /// See [`Failed`].
     pub async fn create(&mut self, topic: &str, partitions: i32) -> Result<(), Failed> {
         let topic = CreatableTopic::default()
             .with_name(name(topic))
@@ -97,13 +145,16 @@ impl Wire {
             .with_replication_factor(-1);
         let request =
             CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
-        match self.call(&request, 7).await?.topics[0].error_code {
-            0 => Ok(()),
-            code => Err(Failed::Code(code)),
-        }
+        let answer = self.call(&request, 7).await?;
+        let topic = answer.topics.first().ok_or_else(|| malformed("no topic"))?;
+        Failed::check(topic.error_code)
     }
 
-    /// Everything of a partition from `offset` up to the high watermark, by offset.
+    /// Everything of a partition from `offset` up to the high watermark, by offset; with `wait_ms`
+    /// what one fetch gives that waits so long.
+    ///
+    /// # Errors
+    /// See [`Failed`].
     pub async fn read(
         &mut self,
         topic: &str,
@@ -115,17 +166,16 @@ impl Wire {
         loop {
             let request = fetch_request(topic, partition, offset, wait_ms);
             let answer = self.call(&request, 12).await?;
-            let data = answer.responses.into_iter().flat_map(|t| t.partitions).next().unwrap();
-            if data.error_code != 0 {
-                return Err(Failed::Code(data.error_code));
-            }
+            let data = answer.responses.into_iter().flat_map(|t| t.partitions).next();
+            let data = data.ok_or_else(|| malformed("no partition"))?;
+            Failed::check(data.error_code)?;
             for batch in batches(data.records.unwrap_or_default()) {
-                let batch = batch.unwrap();
-                batch.verify().unwrap();
-                for record in decode(&batch, 1 << 20).unwrap() {
-                    let record = record.unwrap();
+                let batch = batch.map_err(malformed)?;
+                batch.verify().map_err(malformed)?;
+                for record in decode(&batch, BATCH_BYTES).map_err(malformed)? {
+                    let record = record.map_err(malformed)?;
                     if record.offset >= offset {
-                        found.insert(record.offset, record.value.unwrap());
+                        found.insert(record.offset, record.value.unwrap_or_default());
                     }
                 }
                 offset = batch.header.next_offset();
@@ -137,6 +187,8 @@ impl Wire {
     }
 }
 
+/// A fetch of one partition, without a session.
+#[must_use]
 pub fn fetch_request(topic: &str, partition: i32, offset: i64, wait_ms: i32) -> FetchRequest {
     let partition = FetchPartition::default()
         .with_partition(partition)
@@ -155,15 +207,16 @@ pub fn fetch_request(topic: &str, partition: i32, offset: i64, wait_ms: i32) -> 
         .with_topics(vec![topic])
 }
 
-/// A batch of an idempotent producer.
+/// A batch of an idempotent producer. Values that do not fit, or none, make no batch.
+#[must_use]
 pub fn batch(producer: i64, sequence: i32, values: &[Vec<u8>]) -> Bytes {
-    let mut builder = BatchBuilder::new(1 << 20).producer(producer, 0, sequence);
-    for value in values {
-        builder.push(1_000, None, Some(value), &[]).unwrap();
-    }
-    builder.build().unwrap().bytes
+    let mut builder = BatchBuilder::new(BATCH_BYTES).producer(producer, 0, sequence);
+    let pushed = values.iter().try_for_each(|value| builder.push(1_000, None, Some(value), &[]));
+    pushed.ok().and_then(|()| builder.build()).map(|batch| batch.bytes).unwrap_or_default()
 }
 
+/// A produce request for one partition that waits until it is durable.
+#[must_use]
 pub fn produce_request(
     topic: &str,
     partition: i32,
