@@ -207,11 +207,21 @@ pub fn fetch_request(topic: &str, partition: i32, offset: i64, wait_ms: i32) -> 
         .with_topics(vec![topic])
 }
 
+/// The timestamp of records for which it does not matter, in milliseconds.
+const TIMESTAMP_MS: i64 = 1_000;
+
 /// A batch of an idempotent producer. Values that do not fit, or none, make no batch.
 #[must_use]
 pub fn batch(producer: i64, sequence: i32, values: &[Vec<u8>]) -> Bytes {
+    batch_at(TIMESTAMP_MS, producer, sequence, values)
+}
+
+/// As [`batch`], of records with a timestamp.
+#[must_use]
+pub fn batch_at(timestamp_ms: i64, producer: i64, sequence: i32, values: &[Vec<u8>]) -> Bytes {
     let mut builder = BatchBuilder::new(BATCH_BYTES).producer(producer, 0, sequence);
-    let pushed = values.iter().try_for_each(|value| builder.push(1_000, None, Some(value), &[]));
+    let mut push = |value: &Vec<u8>| builder.push(timestamp_ms, None, Some(value), &[]);
+    let pushed = values.iter().try_for_each(&mut push);
     pushed.ok().and_then(|()| builder.build()).map(|batch| batch.bytes).unwrap_or_default()
 }
 

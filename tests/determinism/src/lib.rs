@@ -105,3 +105,29 @@ pub unsafe extern "C" fn clock_gettime(
     unsafe { time.write(shown) };
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+    use std::time::SystemTime;
+
+    use super::*;
+
+    /// What a thread of its own draws.
+    fn drawn() -> u64 {
+        std::thread::spawn(|| RandomState::new().hash_one(7)).join().unwrap()
+    }
+
+    #[test]
+    fn randomness_follows_from_the_seed_and_clocks_stand_where_they_are_put() {
+        let [first, second, third] = [1, 1, 2].map(|seed| {
+            take_over(seed);
+            drawn()
+        });
+        assert_eq!(first, second);
+        assert_ne!(first, third);
+        set_elapsed_ns(1_500_000_000);
+        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(at.as_millis(), u128::from(EPOCH_S.unsigned_abs()) * 1_000 + 1_500);
+    }
+}

@@ -54,6 +54,7 @@ fn outcome(sim: &Sim, panics: &[String]) -> Outcome {
         trace: format!("{digest:016x} {events}"),
         simulated_ms: sim.now_ms(),
         operations: notes.operations(),
+        planned: sim.plan().counts().values().sum(),
         ..Outcome::default()
     };
     let counts = sim.plan().counts().iter().map(|(kind, count)| (*kind, *count));

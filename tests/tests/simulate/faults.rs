@@ -17,6 +17,11 @@ const WELL_MS: u64 = 52_000;
 const LEAST: u64 = 7;
 const MORE: u64 = 6;
 
+/// A wall clock jumps by at most so much: all jumps together stay below the day after which producers
+/// are forgotten, and below the hour by which records may be ahead of the broker.
+const AHEAD_MS: i64 = 100 * 60_000;
+const BACK_MS: i64 = 4 * 60_000;
+
 /// Something that is done to the world.
 #[derive(Clone, Debug)]
 pub enum Deed {
@@ -163,8 +168,9 @@ impl Drawer<'_> {
                 self.at(at_ms, Deed::Pause { node, ms });
             }
             5 => {
-                let ms = i64::try_from(self.between(1, 86_400_000)).unwrap_or(0);
-                let ms = if self.below(2) == 0 { ms } else { -ms };
+                let most_ms = if self.below(2) == 0 { AHEAD_MS } else { -BACK_MS };
+                let ms = i64::try_from(self.between(1, most_ms.unsigned_abs())).unwrap_or(0);
+                let ms = ms * most_ms.signum();
                 self.at(at_ms, Deed::JumpClock { node, ms });
             }
             6 => {

@@ -12,6 +12,8 @@ pub struct Outcome {
     pub simulated_ms: u64,
     /// Answers that clients got.
     pub operations: u64,
+    /// Faults of its plan that were met.
+    pub planned: u64,
     /// How often each kind of fault was met.
     pub faults: BTreeMap<String, u64>,
     /// What was broken.
@@ -29,6 +31,7 @@ impl Outcome {
                 "trace" => value.clone_into(&mut outcome.trace),
                 "simulated" => outcome.simulated_ms = value.parse().ok()?,
                 "operations" => outcome.operations = value.parse().ok()?,
+                "planned" => outcome.planned = value.parse().ok()?,
                 "fault" => {
                     let (count, kind) = value.split_once(' ')?;
                     outcome.faults.insert(kind.to_owned(), count.parse().ok()?);
@@ -47,6 +50,7 @@ impl fmt::Display for Outcome {
         writeln!(f, "trace {}", self.trace)?;
         writeln!(f, "simulated {}", self.simulated_ms)?;
         writeln!(f, "operations {}", self.operations)?;
+        writeln!(f, "planned {}", self.planned)?;
         for (kind, count) in &self.faults {
             writeln!(f, "fault {count} {kind}")?;
         }

@@ -31,6 +31,8 @@ struct Tally {
     failed: u64,
     simulated_ms: u64,
     operations: u64,
+    /// The fewest planned faults, and answers, of a seed.
+    least: Option<(u64, u64)>,
     faults: BTreeMap<String, u64>,
 }
 
@@ -59,6 +61,9 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode> {
     tally.run(arguments, fresh..u64::MAX, Some(until)).await?;
     for (kind, count) in &tally.faults {
         say(&format!("{count:>8} {kind}"))?;
+    }
+    if let Some((faults, answers)) = tally.least {
+        say(&format!("no seed with less than {faults} planned faults and {answers} answers"))?;
     }
     say(&format!(
         "{} s of {} answers simulated in {} s",
@@ -108,6 +113,8 @@ impl Tally {
             Ok(outcome) => {
                 self.simulated_ms += outcome.simulated_ms;
                 self.operations += outcome.operations;
+                let (faults, answers) = self.least.unwrap_or((u64::MAX, u64::MAX));
+                self.least = Some((faults.min(outcome.planned), answers.min(outcome.operations)));
                 for (kind, count) in outcome.faults {
                     *self.faults.entry(kind).or_default() += count;
                 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use odradek_common::clock::{Clock, SystemClock};
 use odradek_common::net::sim::SimNetwork;
 use odradek_common::random::{Random, SeededRandom};
 use odradek_storage::store::sim::{SimStore, Weather};
@@ -22,9 +23,6 @@ const LEAST_MS: u64 = 60_000;
 
 /// and has found no end if it is not done here.
 const MOST_MS: u64 = 180_000;
-
-/// What the wall clocks show at first: 2026-01-01.
-const WALL_MS: i64 = 1_767_225_600_000;
 
 /// The hosts' names.
 pub const CLIENTS: &str = "clients";
@@ -64,10 +62,10 @@ impl Sim {
                 key.as_ref().contains("/wal/") && random.next_u64() % FORGOTTEN_ONE_IN == 0
             });
         }
-        let nodes: Vec<Node> = (1..=nodes).map(|id| Node::new(id, WALL_MS)).collect();
+        let nodes: Vec<Node> = (1..=nodes).map(|id| Node::new(id, SystemClock.now_ms())).collect();
         let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
         let plan = Plan::draw(&random, &names);
-        let clients = Clients::start(&network, &names, child())?;
+        let clients = Clients::start(&network, &names, child(), trace.clone())?;
         let shared = Shared { network, store, random };
         Ok(Self { now_ms: 0, nodes, clients, plan, shared, trace, problems: Vec::new() })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kafka_protocol::messages::ProduceRequest;
 use odradek_tests::history::{Content, Event, Place, Reader, ValueId};
-use odradek_tests::wire::{Failed, batch, produce_request};
+use odradek_tests::wire::{Failed, batch_at, produce_request};
 
 use super::Common;
 use super::calls::limited;
@@ -56,7 +56,8 @@ impl Common {
         for id in (0..count).map(id) {
             let (value, stamp) = id.encode(b"");
             self.notes.note(Event::Sent(stamp));
-            let request = produce_request(topic, 0, batch(-1, -1, &[value]), 10_000);
+            let bytes = batch_at(self.wall_ms(), -1, -1, &[value]);
+            let request = produce_request(topic, 0, bytes, 10_000);
             let answer = self.call::<ProduceRequest>(&mut wire, &request, 11).await?;
             let mut answers = answer.responses.iter().flat_map(|t| &t.partition_responses);
             let answer = answers.next().ok_or_else(|| Failed::Malformed("no partition".into()))?;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use odradek_common::clock::{Clock, SystemClock};
 use odradek_common::net::sim::{SimHost, SimNetwork};
 use odradek_common::random::SharedRandom;
 use odradek_tests::history::Place;
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 pub use self::notes::Notes;
 use crate::sim::CLIENTS;
 use crate::stepped::Stepped;
+use crate::trace::Trace;
 
 /// The topic under load; it keeps everything. Its number in the history is 0.
 pub const TOPIC: &str = "kept";
@@ -62,12 +64,17 @@ pub struct Clients {
 
 impl Clients {
     /// Starts them; they know these brokers.
-    pub fn start(network: &SimNetwork, brokers: &[String], random: SharedRandom) -> Result<Self> {
+    pub fn start(
+        network: &SimNetwork,
+        brokers: &[String],
+        random: SharedRandom,
+        trace: Trace,
+    ) -> Result<Self> {
         let common = Arc::new(Common {
             network: network.host(CLIENTS),
             brokers: brokers.to_vec(),
             random,
-            notes: Notes::default(),
+            notes: Notes::new(trace),
             is_winding_up: AtomicBool::new(false),
             ends: Mutex::default(),
             committed: Mutex::default(),
@@ -143,6 +150,11 @@ impl Common {
 
     fn is_winding_up(&self) -> bool {
         self.is_winding_up.load(Ordering::SeqCst)
+    }
+
+    /// What the clients' wall clock shows.
+    fn wall_ms(&self) -> i64 {
+        SystemClock.now_ms()
     }
 
     /// A number below `end`.

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use odradek_tests::history::{Event, Guarantee, Setup, check};
 use parking_lot::Mutex;
 
+use crate::trace::Trace;
+
 /// The number of the one who writes to topics that come and go; the others are below it.
 pub const ADMIN: u32 = 1000;
 
 /// The history of a seed.
-#[derive(Default)]
-pub struct Notes(Mutex<State>);
+pub struct Notes {
+    trace: Trace,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -22,46 +26,52 @@ struct State {
 }
 
 impl Notes {
+    /// None yet.
+    pub fn new(trace: Trace) -> Self {
+        Self { trace, state: Mutex::default() }
+    }
+
     /// Notes an event.
     pub fn note(&self, event: Event) {
-        self.0.lock().events.push(event);
+        self.trace.say(&format!("{event:?}"));
+        self.state.lock().events.push(event);
     }
 
     /// Notes what no client should see.
     pub fn problem(&self, text: String) {
-        self.0.lock().problems.push(text);
+        self.state.lock().problems.push(text);
     }
 
     /// A number that nothing else in this history has.
     pub fn unique(&self) -> u64 {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.unique += 1;
         state.unique
     }
 
     /// Counts an answer.
     pub fn answered(&self) {
-        self.0.lock().operations += 1;
+        self.state.lock().operations += 1;
     }
 
     /// Counts something.
     pub fn count(&self, what: &'static str) {
-        *self.0.lock().counts.entry(what).or_default() += 1;
+        *self.state.lock().counts.entry(what).or_default() += 1;
     }
 
     /// What was counted.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.0.lock().counts.clone()
+        self.state.lock().counts.clone()
     }
 
     /// Answers so far.
     pub fn operations(&self) -> u64 {
-        self.0.lock().operations
+        self.state.lock().operations
     }
 
     /// What was broken.
     pub fn violations(&self) -> Vec<String> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         let producer = |number| match number {
             ADMIN => (number, Guarantee::AtLeastOnce),
             _ => (number, Guarantee::Idempotent),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest};
 use odradek_tests::history::{Event, Place, ValueId};
-use odradek_tests::wire::{Failed, Wire, batch, produce_request};
+use odradek_tests::wire::{Failed, Wire, batch_at, produce_request};
 
 use super::calls::limited;
 use super::{Common, PARTITIONS, TOPIC};
@@ -104,7 +104,8 @@ impl Producer {
             let ids: Vec<ValueId> = (first..line.sent).map(id).collect();
             let values: Vec<Vec<u8>> = ids.iter().map(|id| self.value(*id)).collect();
             let sequence = i32::try_from(first).unwrap_or(i32::MAX);
-            line.pending.push_back(Pending { ids, bytes: batch(self.id, sequence, &values) });
+            let bytes = batch_at(self.common.wall_ms(), self.id, sequence, &values);
+            line.pending.push_back(Pending { ids, bytes });
         }
     }
 
