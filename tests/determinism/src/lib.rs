@@ -119,6 +119,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the clock that is replaced")]
     fn randomness_follows_from_the_seed_and_clocks_stand_where_they_are_put() {
         let [first, second, third] = [1, 1, 2].map(|seed| {
             take_over(seed);

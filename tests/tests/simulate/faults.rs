@@ -14,8 +14,8 @@ const LAST_MS: u64 = 45_000;
 const WELL_MS: u64 = 52_000;
 
 /// How many faults a seed has, and how many more it may have.
-const LEAST: u64 = 7;
-const MORE: u64 = 6;
+const LEAST: u64 = 9;
+const MORE: u64 = 5;
 
 /// A wall clock jumps by at most so much: all jumps together stay below the day after which producers
 /// are forgotten, and below the hour by which records may be ahead of the broker.
