@@ -2,6 +2,7 @@
 //! is looked through on threads of its own, a few at a time.
 
 use odradek_common::batch::{Batch, Compression};
+use odradek_common::blocking;
 use odradek_common::limits::{
     BATCHES_LOOKED_INTO, DECOMPRESSED_AT_ONCE_BYTES, DECOMPRESSED_BATCH_BYTES,
 };
@@ -32,8 +33,7 @@ where
     let batch = batch.clone();
     // The semaphore is never closed.
     let _place = PLACES.acquire().await;
-    let looked = tokio::task::spawn_blocking(move || look(&batch, DECOMPRESSED_BATCH_BYTES)).await;
-    looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    blocking::run(move || look(&batch, DECOMPRESSED_BATCH_BYTES)).await
 }
 
 #[cfg(test)]
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(there.unwrap(), (DECOMPRESSED_AT_ONCE_BYTES, here));
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn what_is_large_is_looked_through_elsewhere_up_to_the_cap() {
         let here = std::thread::current().id();
         let batch = compressed();
@@ -76,7 +76,7 @@ mod tests {
         assert!(error.contains(&DECOMPRESSED_BATCH_BYTES.to_string()), "{error}");
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn only_so_many_are_looked_through_at_once() {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicUsize, Ordering};

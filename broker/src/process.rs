@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use object_store::ObjectStore;
+use odradek_common::blocking;
 use odradek_common::clock::SharedClock;
 use odradek_common::files::SharedFiles;
 use odradek_common::ids::{BrokerId, ChainId};
@@ -163,7 +164,7 @@ impl Process {
         let wal_is_disk = settings.wal_kind == WalKind::Disk;
         let wal_is_needed = wals::disk_is_needed(&metadata.image(), directory.has_wal());
         let note = move || directory.note_formed(cluster)?.claim_wal(wal_is_disk, wal_is_needed);
-        let directory = on_disk(note).await?;
+        let directory = blocking::run(note).await?;
         let store_took = took.lap();
         let bound = bind(&settings, &world).await?;
         let listening = bound
@@ -262,17 +263,7 @@ async fn open_directory(
 ) -> Result<DataDirectory, DirectoryError> {
     let (path, node) = (settings.node.data_dir.clone(), settings.node.id);
     let world = world.clone();
-    on_disk(move || DataDirectory::open(&world.files, &path, node, &*world.random)).await
-}
-
-/// Runs what blocks where it may.
-async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DirectoryError> + Send + 'static,
-) -> Result<T, DirectoryError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+    blocking::run(move || DataDirectory::open(&world.files, &path, node, &*world.random)).await
 }
 
 async fn start_metadata(

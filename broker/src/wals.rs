@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use odradek_common::blocking;
 use odradek_metadata::image::Registration;
 use odradek_metadata::{Image, WalKind as RegisteredKind};
 use odradek_storage::collect::SealCheck;
@@ -83,8 +84,7 @@ impl Wals {
             };
             let (files, random) = (world.files.clone(), world.random.clone());
             let open = move || DiskWal::open(options, files, random);
-            let opened = tokio::task::spawn_blocking(open).await;
-            Some(Arc::new(opened.unwrap_or_else(|p| std::panic::resume_unwind(p.into_panic()))?))
+            Some(Arc::new(blocking::run(open).await?))
         } else {
             None
         };

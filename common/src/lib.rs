@@ -2,6 +2,8 @@
 //! (clock, randomness, files, network). No protocol, no store, no metadata.
 
 pub mod batch;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod clock;
 pub mod files;
 pub mod ids;

@@ -1,6 +1,7 @@
-//! What the tests share that need real processes: a broker under test, MinIO as its store, and the
-//! real clients. Each process writes to a log file that is shown when something fails, has a limit
-//! on every wait, and does not outlive its handle.
+//! What tests share: the checker of histories, a connection that speaks Kafka's protocol, and what needs
+//! real processes: a broker under test, MinIO as its store, and the real clients. Each process writes to
+//! a log file that is shown when something fails, has a limit on every wait, and does not outlive its
+//! handle.
 
 pub mod broker;
 pub mod clients;
@@ -11,3 +12,4 @@ pub mod place;
 pub mod process;
 pub mod program;
 pub mod wait;
+pub mod wire;

@@ -9,8 +9,6 @@ mod work;
 
 #[path = "../whole/life.rs"]
 mod life;
-#[path = "../whole/wire.rs"]
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +19,7 @@ use odradek_common::files::sim::SimFiles;
 use odradek_common::random::SeededRandom;
 use odradek_storage::metric_names as storage;
 use odradek_storage::store::faulty::Faulty;
+use odradek_tests::wire;
 use tokio::time::Instant;
 
 use life::{Life, settings};

@@ -21,5 +21,6 @@ mod restarts;
 mod store_faults;
 mod syncs;
 mod waiting;
-mod wire;
 mod workload;
+
+use odradek_tests::wire;

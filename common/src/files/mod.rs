@@ -4,7 +4,7 @@
 //! The contract is that of POSIX at its weakest: bytes written are durable only after
 //! [`File::sync`] returned, a name (created, renamed, linked, removed) only after
 //! [`Files::sync_dir`] of its directory returned. All calls block; call them from a thread of
-//! your own or from `spawn_blocking`.
+//! your own or through `common::blocking`.
 
 mod real;
 pub mod sim;

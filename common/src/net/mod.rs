@@ -5,6 +5,7 @@
 //! word is not noticed before something is sent, and what was written may never have arrived.
 
 mod real;
+pub mod sim;
 
 use std::fmt::Debug;
 use std::io;

@@ -14,6 +14,7 @@ mod open;
 mod operation;
 mod reach;
 mod retrying;
+pub mod sim;
 
 use std::fmt;
 use std::sync::Arc;

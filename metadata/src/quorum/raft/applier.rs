@@ -10,7 +10,7 @@ use openraft::{
 };
 use tokio::sync::watch;
 
-use super::{Config, Entry, LogId, NodeId, Proposal, blocking, codec};
+use super::{Config, Entry, LogId, NodeId, Proposal, aside, codec};
 use crate::disk::{DiskError, Snapshots, StoredSnapshot};
 use crate::image::Image;
 use crate::machine::Judged;
@@ -138,7 +138,7 @@ impl RaftStateMachine<Config> for Applier {
         &mut self,
     ) -> Result<Option<Snapshot<Config>>, StorageError<NodeId>> {
         let snapshots = Arc::clone(&self.snapshots);
-        let newest = blocking(move || snapshots.newest()).await;
+        let newest = aside(move || snapshots.newest()).await;
         let newest = newest.map_err(|error| StorageIOError::read_snapshot(None, error))?;
         let Some(newest) = newest else { return Ok(None) };
         let meta = codec::decode_meta(&newest.description)
@@ -161,7 +161,7 @@ impl RaftSnapshotBuilder<Config> for Builder {
         let id = last.map_or_else(|| "empty".to_owned(), |last| last.to_string());
         let meta = Meta { last_log_id: last, last_membership: membership, snapshot_id: id };
         let image = Arc::clone(&self.image);
-        let bytes = blocking(move || Ok::<_, DiskError>(encode_snapshot(&image))).await;
+        let bytes = aside(move || Ok::<_, DiskError>(encode_snapshot(&image))).await;
         let bytes = bytes.map_err(|error| StorageIOError::write_snapshot(None, error))?;
         store(&self.snapshots, &meta, bytes.clone()).await?;
         Ok(Snapshot { meta, snapshot: Box::new(Cursor::new(bytes)) })
@@ -176,7 +176,7 @@ async fn store(
     let snapshots = Arc::clone(snapshots);
     let stored = StoredSnapshot { description: codec::encode_meta(meta), image };
     let index = meta.last_log_id.map_or(0, |last| last.index);
-    let written = blocking(move || snapshots.write(index, &stored)).await;
+    let written = aside(move || snapshots.write(index, &stored)).await;
     let signature = Some(meta.signature());
     Ok(written.map_err(|error| StorageIOError::write_snapshot(signature, error))?)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{AnyError, LogState, OptionalSend, RaftLogReader, StorageError, StorageIOError};
 
-use super::{Config, Entry, LogId, NodeId, Vote, blocking, codec};
+use super::{Config, Entry, LogId, NodeId, Vote, aside, codec};
 use crate::disk::{DiskError, Log};
 
 /// The log and vote of this node.
@@ -26,7 +26,7 @@ impl LogStore {
         call: impl FnOnce(&Log) -> Result<T, DiskError> + Send + 'static,
     ) -> Result<T, AnyError> {
         let log = Arc::clone(&self.log);
-        blocking(move || call(&log)).await
+        aside(move || call(&log)).await
     }
 }
 

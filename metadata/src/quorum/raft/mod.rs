@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use odradek_common::blocking;
 use odradek_common::files::SharedFiles;
 use odradek_common::ids::BrokerId;
 use odradek_common::limits::METADATA_LOG_BYTES;
@@ -84,8 +85,7 @@ pub(crate) async fn start(
 ) -> Result<Arc<dyn Quorum>, StartError> {
     let node = NodeId::try_from(options.node.0).map_err(|_| StartError::NodeId(options.node))?;
     let config = Arc::new(config(options.snapshot_entries)?);
-    let opened = tokio::task::spawn_blocking(move || open(options, images)).await;
-    let (log, applier) = opened.map_err(|error| StartError::Raft(error.to_string()))??;
+    let (log, applier) = blocking::run(move || open(options, images)).await?;
     let raft = Raft::new(node, config, NoPeers, log, applier).await.map_err(StartError::raft)?;
     let quorum = RaftQuorum { raft, node, since_snapshot: AtomicUsize::new(0) };
     if let Err(error) = lead_alone(&quorum.raft, node).await {
@@ -220,13 +220,10 @@ fn stopped(fatal: &Fatal<NodeId>) -> QuorumError {
 }
 
 /// Runs what blocks where it may.
-async fn blocking<T, E>(call: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, AnyError>
+async fn aside<T, E>(call: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, AnyError>
 where
     T: Send + 'static,
     E: std::error::Error + Send + 'static,
 {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(result) => result.map_err(|error| AnyError::new(&error)),
-        Err(panicked) => Err(AnyError::new(&panicked)),
-    }
+    blocking::run(call).await.map_err(|error| AnyError::new(&error))
 }

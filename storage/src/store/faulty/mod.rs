@@ -114,13 +114,13 @@ async fn underway<T: Send + 'static>(
 }
 
 /// What the library makes of an answer with this status line and body.
-fn answer(status: &str) -> Error {
+pub(super) fn answer(status: &str) -> Error {
     let source = format!("Server returned non-2xx status code: {status}").into();
     Error::Generic { store: "faulty", source }
 }
 
 /// What the library makes of a broken connection.
-fn broken(kind: HttpErrorKind) -> Error {
+pub(super) fn broken(kind: HttpErrorKind) -> Error {
     let source = HttpError::new(kind, std::io::Error::other("a planned fault"));
     Error::Generic { store: "faulty", source: Box::new(source) }
 }

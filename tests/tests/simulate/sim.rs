@@ -1,0 +1,190 @@
+//! The world of a seed, and how its time goes on: all nodes and clients in turn, a little at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use odradek_common::clock::{Clock, SystemClock};
+use odradek_common::net::sim::SimNetwork;
+use odradek_common::random::{Random, SeededRandom};
+use odradek_storage::store::sim::{SimStore, Weather};
+
+use crate::clients::Clients;
+use crate::faults::{Deed, Plan};
+use crate::node::{Ended, Node, Shared};
+use crate::stepped::TICK_MS;
+use crate::trace::Trace;
+
+/// Clients do their work up to here, then what is pending is settled and everything read.
+const WORK_MS: u64 = 55_000;
+
+/// A seed ends here at the earliest,
+const LEAST_MS: u64 = 60_000;
+
+/// and has found no end if it is not done here.
+const MOST_MS: u64 = 180_000;
+
+/// The hosts' names.
+pub const CLIENTS: &str = "clients";
+
+/// A promise to break on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Broken {
+    /// The store forgets slots that it acknowledged.
+    SlotsForgotten,
+}
+
+/// Of so many slots one is forgotten, where they are.
+const FORGOTTEN_ONE_IN: u64 = 20;
+
+/// A world.
+pub struct Sim {
+    now_ms: u64,
+    pub nodes: Vec<Node>,
+    clients: Clients,
+    plan: Plan,
+    pub shared: Shared,
+    pub trace: Trace,
+    pub problems: Vec<String>,
+}
+
+impl Sim {
+    /// The world of `seed`.
+    pub fn new(seed: u64, nodes: usize, broken: Option<Broken>, trace: Trace) -> Result<Self> {
+        let random = SeededRandom::from_seed(seed);
+        let child = || Arc::new(SeededRandom::from_seed(random.next_u64()));
+        let network = SimNetwork::new(child(), 1..=4);
+        let store = SimStore::new(child(), Weather::fair(5..=30));
+        observe(&network, &store, &trace);
+        if broken == Some(Broken::SlotsForgotten) {
+            let random = child();
+            store.lie_about(move |key| {
+                key.as_ref().contains("/wal/") && random.next_u64() % FORGOTTEN_ONE_IN == 0
+            });
+        }
+        let nodes: Vec<Node> = (1..=nodes).map(|id| Node::new(id, SystemClock.now_ms())).collect();
+        let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
+        let plan = Plan::draw(&random, &names);
+        let clients = Clients::start(&network, &names, child(), trace.clone())?;
+        let shared = Shared { network, store, random };
+        Ok(Self { now_ms: 0, nodes, clients, plan, shared, trace, problems: Vec::new() })
+    }
+
+    /// Runs it to its end.
+    pub fn run(&mut self) -> Result<()> {
+        while self.now_ms < LEAST_MS || !self.clients.are_done() {
+            if self.now_ms >= MOST_MS {
+                self.problems.push(format!("no end: {}", self.clients.undone()));
+                break;
+            }
+            self.deeds();
+            self.tick()?;
+            if self.now_ms == WORK_MS {
+                self.clients.wind_up();
+            }
+        }
+        Ok(())
+    }
+
+    fn deeds(&mut self) {
+        while let Some(deed) = self.plan.due(self.now_ms) {
+            let done = self.does(&deed);
+            self.trace.say(&format!("{deed:?}: {done}"));
+            if done {
+                self.plan.count(&deed);
+            }
+        }
+    }
+
+    /// False if it could not be done.
+    fn does(&mut self, deed: &Deed) -> bool {
+        let Shared { network, store, .. } = &self.shared;
+        let now_ms = self.now_ms;
+        match deed {
+            Deed::Kill { node, down_ms } => {
+                let node = &mut self.nodes[*node];
+                let was_up = node.is_up();
+                node.kill(now_ms + down_ms);
+                was_up
+            }
+            Deed::CutPower { node, down_ms } => {
+                let node = &mut self.nodes[*node];
+                let was_up = node.is_up();
+                node.cut_power(now_ms + down_ms, &self.shared);
+                was_up
+            }
+            Deed::Pause { node, ms } => {
+                let node = &mut self.nodes[*node];
+                node.pause(now_ms + ms);
+                node.is_up()
+            }
+            Deed::JumpClock { node, ms } => {
+                self.nodes[*node].clock.advance(*ms);
+                true
+            }
+            Deed::Cut { from, to } => {
+                network.cut(from, to);
+                true
+            }
+            Deed::Slow { from, to, ms } => {
+                network.slow(from, to, Duration::from_millis(*ms));
+                true
+            }
+            Deed::Mend { from, to } => {
+                network.mend(from, to);
+                true
+            }
+            Deed::Reset { one, other } => network.reset(one, other) > 0,
+            Deed::Weather(weather) => {
+                store.change_weather(|now| now.clone_from(weather));
+                true
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        let to_ms = self.now_ms + TICK_MS;
+        for node in &mut self.nodes {
+            match node.step(to_ms, &self.shared)? {
+                Some(Ended::Part(why)) => self.problems.push(format!("{} ended: {why}", node.name)),
+                Some(Ended::Start(why)) => {
+                    self.trace.say(&format!("{} did not start: {why}", node.name));
+                }
+                None => {}
+            }
+            node.pass(Duration::from_millis(TICK_MS));
+        }
+        self.clients.step(to_ms);
+        self.now_ms = to_ms;
+        odradek_determinism::set_elapsed_ns(to_ms * 1_000_000);
+        self.trace.at(to_ms);
+        Ok(())
+    }
+
+    /// The time.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// What the clients saw.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// What was done of the plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+fn observe(network: &SimNetwork, store: &SimStore, trace: &Trace) {
+    let seen = trace.clone();
+    network.observe(move |from, to, bytes| {
+        seen.note(bytes, || format!("{from} -> {to}: {} bytes", bytes.len()));
+    });
+    let seen = trace.clone();
+    store.observe(move |operation, key, succeeded| {
+        let words = || format!("{} {key}: {succeeded}", operation.label());
+        seen.note(words().as_bytes(), words);
+    });
+}
