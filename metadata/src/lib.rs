@@ -14,6 +14,7 @@ mod machine;
 mod outcome;
 mod quorum;
 mod service;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -25,4 +26,5 @@ pub use ids::{DirectoryId, Incarnation};
 pub use image::Image;
 pub use outcome::{AssignmentFault, Outcome, PartitionRefusal, Refusal};
 pub use service::{Options, Service, ServiceError, StartError};
+pub use sessions::{Reason as FenceReason, SessionOptions, Sessions};
 pub use wire::DecodeError;
