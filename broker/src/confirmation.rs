@@ -49,7 +49,8 @@ impl<'a> Confirmation<'a> {
             Some(By::Quorum(image)) => image.partition(log.id).is_some_and(|partition| {
                 partition.owner == self.core.me && partition.leader_epoch == log.leader_epoch
             }),
-            Some(By::Slot) => true,
+            // A slot says that the chain is unsealed, not that the partition is still on it.
+            Some(By::Slot) => !log.has_left(),
             None => false,
         };
         if is_owner { Ok(()) } else { Err(ResponseError::NotLeaderOrFollower) }

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attempts::{Attempts, Begun};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::GroupService;
+use crate::handover::HandedSlots;
 use crate::logs::Logs;
 use crate::metric_names;
 use crate::partition::PartitionLog;
@@ -109,7 +110,9 @@ pub struct Core {
     pub wals: Arc<Wals>,
     /// The attempts that are under way.
     pub attempts: Arc<Attempts>,
-    /// Held by the round of flushing that is under way.
+    /// Slots of this broker's chain that it handed over.
+    pub handed_slots: HandedSlots,
+    /// Held by the round of flushing, or the handover, that is under way.
     pub flushing: tokio::sync::Mutex<()>,
     /// Cancelled when the process stops: no new requests are taken.
     pub draining: CancellationToken,
@@ -189,6 +192,32 @@ impl Core {
         }
     }
 
+    /// The same, but waits until `deadline` for a partition that the metadata gives to this broker
+    /// and that it has not taken up yet: clients are told who owns a partition when that is
+    /// committed, and what they send in a row must not be refused in part.
+    ///
+    /// # Errors
+    /// As [`Self::owned_log`].
+    pub async fn owned_log_by(
+        &self,
+        id: TopicPartition,
+        deadline: Instant,
+    ) -> Result<Arc<PartitionLog>, ResponseError> {
+        match self.owned_log(id) {
+            Err(ResponseError::NotLeaderOrFollower) if self.is_mine(id) => {}
+            decided => return decided,
+        }
+        let mut changes = self.logs.changes();
+        let taken = changes.wait_for(|_| self.logs.get(&id).is_some() || !self.is_mine(id));
+        let _ = tokio::time::timeout_at(deadline, taken).await;
+        self.owned_log(id)
+    }
+
+    /// Whether the metadata, as this broker knows it, gives a partition to it.
+    fn is_mine(&self, id: TopicPartition) -> bool {
+        self.image().partition(id).is_some_and(|partition| partition.owner == self.me)
+    }
+
     /// The leader epochs of a partition since its log start, with their start offsets.
     #[must_use]
     pub fn leader_epochs(&self, id: TopicPartition) -> Vec<(LeaderEpoch, i64)> {
@@ -205,20 +234,36 @@ impl Core {
         newest.or(epochs.first()).map(|(epoch, _)| *epoch)
     }
 
-    /// Takes over what former processes of this broker left.
+    /// Takes over what fenced brokers left, former processes of this one too.
     ///
     /// # Errors
     /// See [`TakeoverError`].
     pub async fn take_over(&self) -> Result<(), TakeoverError> {
+        self.with_takeover(async |takeover| takeover.all().await).await
+    }
+
+    /// Takes over what one fenced broker left, if it is not done yet.
+    ///
+    /// # Errors
+    /// See [`TakeoverError`].
+    pub async fn take_over_from(&self, from: Incarnation) -> Result<(), TakeoverError> {
+        let image = self.image();
+        match image.registration(from).filter(|from| !from.is_live() && !from.recovered) {
+            Some(from) => self.with_takeover(async |takeover| takeover.one(from).await).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn with_takeover<T>(&self, work: impl AsyncFnOnce(&Takeover<'_>) -> T) -> T {
         let takeover = Takeover {
             metadata: &self.metadata,
             catalog: &self.catalog,
             wal_of: &|registration| self.wals.of(registration),
             begin_attempt: &|| self.begin_attempt(),
-            to: self.me,
+            me: self.me,
             phases: &self.phases,
         };
-        takeover.all().await
+        work(&takeover).await
     }
 
     /// Proposes a command and waits until it is applied here.

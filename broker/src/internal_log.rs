@@ -15,7 +15,7 @@ use crate::coordinator::{
     AppendPosition, CoordinatorLog, CoordinatorRecord, LogError, LogPage, StoredRecord,
 };
 use crate::core::Core;
-use crate::partition::PartitionLog;
+use crate::partition::{NotSequenced, PartitionLog};
 use crate::{log_start, reading};
 
 /// Bytes of batches read at once at load.
@@ -99,7 +99,10 @@ impl CoordinatorLog for InternalLog {
                 .map_err(|full| LogError::Unavailable(full.to_string()))?;
         }
         let batch = builder.build().ok_or_else(|| LogError::Unavailable("no records".into()))?;
-        let appended = self.log.append_internal(&batch).map_err(|_| LogError::Fenced)?;
+        let appended = self.log.append_internal(&batch).map_err(|error| match error {
+            NotSequenced::Frozen => LogError::Unavailable(error.to_string()),
+            NotSequenced::Refused(_) => LogError::Fenced,
+        })?;
         let bytes = u64::try_from(batch.bytes.len()).unwrap_or(0);
         self.sizes.lock().add(appended.next_offset, bytes);
         Ok(AppendPosition(appended.next_offset))

@@ -16,6 +16,7 @@ pub mod epochs;
 pub mod fetch_sessions;
 pub mod group;
 pub mod handlers;
+pub mod handover;
 pub mod internal_log;
 pub mod leaders;
 pub mod log_start;

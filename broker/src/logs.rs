@@ -16,7 +16,7 @@ use crate::partition::PartitionLog;
 #[derive(Debug)]
 pub struct Logs {
     by_id: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
-    /// Counts the changes of `by_id`.
+    /// Counts what was put into `by_id`.
     changes: watch::Sender<u64>,
     cache: CacheBudget,
 }
@@ -41,6 +41,12 @@ impl Logs {
         self.changes.send_modify(|n| *n += 1);
     }
 
+    /// Tells of every log that is taken up.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     /// Lets a log go; what it had in the cache is freed with it.
     pub fn remove(&self, id: &TopicPartition) -> Option<Arc<PartitionLog>> {
         self.by_id.write().remove(id)
@@ -55,7 +61,7 @@ impl Logs {
         topic: TopicId,
         deadline: Instant,
     ) {
-        let mut changes = self.changes.subscribe();
+        let mut changes = self.changes();
         let taken = changes.wait_for(|_| {
             let image = metadata.image();
             let mut mine = image.partitions_of(topic).filter(|(_, p)| p.owner == me);

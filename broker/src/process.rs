@@ -16,7 +16,7 @@ use odradek_common::limits::{ANSWER_BYTES, CATALOG_CACHE_BYTES};
 use odradek_common::net::SharedNetwork;
 use odradek_common::phases::Phases;
 use odradek_common::random::SharedRandom;
-use odradek_metadata::{Incarnation, Metadata};
+use odradek_metadata::{Command, Incarnation, Metadata, SetDraining};
 use odradek_storage::catalog::Catalog;
 use odradek_storage::collect::Collector;
 use odradek_storage::names::{ChainRef, Names};
@@ -34,6 +34,7 @@ use crate::core::{Core, Limits};
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::{GroupService, GroupSettings};
+use crate::handover::HandedSlots;
 use crate::logs::Logs;
 use crate::opening::{self, OpenError};
 use crate::producer_ids::ProducerIds;
@@ -179,7 +180,10 @@ impl Process {
             Arc::new(Wals::open(&settings, &world, &directory, &opened.store, &names).await?);
         let core_parts = Parts { settings, world, metadata, opened, names, wals, me };
         let (core, chain) = core_parts.core();
-        core.take_over().await?;
+        if others(&core).is_none() {
+            // What the former process left is served from the start.
+            core.take_over().await?;
+        }
         let recovery_took = took.lap();
 
         let chain_stop = CancellationToken::new();
@@ -225,13 +229,18 @@ impl Process {
         }
     }
 
-    /// Stops: takes no more requests, answers those in flight, makes everything appended durable,
-    /// flushes. Within `limit`; what is not flushed by then is recovered at the next start.
+    /// Stops: hands its partitions over where there are other brokers, takes no more requests, answers
+    /// those in flight, makes everything appended durable, flushes. Within `limit`; what is not
+    /// flushed by then is recovered, by others or at the next start.
     pub async fn stop(mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
+        let is_alone = others(&self.core).is_none();
+        if !is_alone {
+            leave(&self.core, deadline - limit * 6 / 10).await;
+        }
         self.core.draining.cancel();
         self.connections.close();
-        let answered = tokio::time::timeout_at(deadline - limit / 2, self.connections.wait());
+        let answered = tokio::time::timeout_at(deadline - limit * 4 / 10, self.connections.wait());
         if answered.await.is_err() {
             warn!("connections were closed with requests in flight");
         }
@@ -244,12 +253,37 @@ impl Process {
             Err(_) => warn!("the last flush was too slow; recovery will do it"),
         }
         self.chain_stop.cancel();
+        if !is_alone {
+            // Others need not wait until its session is over.
+            let fence = self.core.propose(Command::FenceBroker(self.core.me));
+            let _ = tokio::time::timeout_at(deadline - limit / 10, fence).await;
+        }
         self.metadata_stop.cancel();
         let ended = async { while self.vital.join_next().await.is_some() {} };
         if tokio::time::timeout_at(deadline, ended).await.is_err() {
             warn!("the process ends with work in flight");
         }
         info!("stopped");
+    }
+}
+
+/// Another live broker, if there is one.
+fn others(core: &Core) -> Option<Incarnation> {
+    let image = core.image();
+    image.live_brokers().map(|other| other.incarnation).find(|other| *other != core.me)
+}
+
+/// Hands all partitions over, so that clients need not wait for a takeover.
+async fn leave(core: &Arc<Core>, until: Instant) {
+    let draining = SetDraining { broker: core.me, draining: true };
+    let leave = async {
+        core.propose(Command::SetDraining(draining)).await?;
+        background::handover::drain(core).await
+    };
+    match tokio::time::timeout_at(until, leave).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "partitions are left; others will take them over"),
+        Err(_) => warn!("handing over was too slow; others will take over what is left"),
     }
 }
 
@@ -354,6 +388,7 @@ impl Parts {
             answer_bytes: AnswerBudget::new(ANSWER_BYTES),
             connections: Arc::new(Connections::default()),
             attempts: Arc::default(),
+            handed_slots: HandedSlots::default(),
             flushing: tokio::sync::Mutex::new(()),
             draining: CancellationToken::new(),
             settings_now: ArcSwap::new(settings),
@@ -395,6 +430,8 @@ fn spawn_background(
     )
     .with_phases(core.phases.clone());
     spawn(vital, stop, "the follower of the metadata", background::ownership::run(core.clone()));
+    spawn(vital, stop, "handovers", background::handover::run(core.clone()));
+    spawn(vital, stop, "takeovers", background::takeover::run(core.clone()));
     spawn(vital, stop, "altered settings", altered.run(core.clone()));
     spawn(vital, stop, "flush", background::flush::run(core.clone()));
     spawn(vital, stop, "merge", background::merge::run(core.clone()));

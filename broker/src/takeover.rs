@@ -2,7 +2,9 @@
 //! index object names their ranges, and its partitions get their new owner. No data moves. Each
 //! step may be repeated, so a process that dies here is no different from one that died before.
 
-use std::collections::{HashMap, HashSet};
+mod heirs;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +21,8 @@ use odradek_storage::names::{ChainRef, ObjectName};
 use odradek_storage::range::Range;
 use odradek_storage::wal::{ProducerBatch, RecoverError, Recovered, Wal};
 use tracing::{error, info, warn};
+
+use heirs::Heirs;
 
 use crate::attempts::Begun;
 use crate::partition::checkpoint::{self, CheckpointError};
@@ -74,8 +78,8 @@ pub struct Takeover<'a> {
     pub wal_of: &'a (dyn Fn(&Registration) -> Arc<dyn Wal> + Sync),
     /// Begins an attempt.
     pub begin_attempt: &'a (dyn Fn() -> Begun + Sync),
-    /// Who takes the partitions.
-    pub to: Incarnation,
+    /// Who takes over, and takes the partitions that nobody else does.
+    pub me: Incarnation,
     /// Where the steps are noted.
     pub phases: &'a Phases,
 }
@@ -86,6 +90,9 @@ struct Left {
     ranges: Vec<Range>,
     batches: Vec<ProducerBatch>,
 }
+
+/// What goes to whom.
+type Items = BTreeMap<Incarnation, Vec<HandedPartition>>;
 
 impl Takeover<'_> {
     /// Takes over every incarnation that is fenced and not recovered, the oldest first. Where a
@@ -107,7 +114,10 @@ impl Takeover<'_> {
 
     /// Takes over one incarnation, but for partitions that have to be left because a slot of theirs
     /// cannot be read (law 3.5), or what was flushed of them. It is not recovered then.
-    async fn one(&self, from: &Registration) -> Result<(), TakeoverError> {
+    ///
+    /// # Errors
+    /// The first thing that went wrong; another may have been faster.
+    pub async fn one(&self, from: &Registration) -> Result<(), TakeoverError> {
         let fence = from.fenced_at.unwrap_or(0);
         let (mut left, mut lost) = (HashMap::new(), Lost::default());
         for chain in 0..from.chains() {
@@ -124,12 +134,13 @@ impl Takeover<'_> {
         let image = &begun.image;
         let owned: Vec<(TopicPartition, Partition)> =
             image.owned_by(from.incarnation).map(|(at, p)| (at, p.clone())).collect();
-        let (mut parts, mut items) = (Vec::new(), Vec::new());
+        let (mut parts, mut items) = (Vec::new(), Items::new());
+        let mut heirs = Heirs::new(image, self.me);
         let mut offline = 0;
         for (at, partition) in owned {
             if image.topic(at.topic).is_none_or(|topic| topic.state == TopicState::Deleting) {
                 // Nothing of it is read any more, so that nothing of it can be missing either.
-                items.push(unchanged(at, &partition));
+                items.entry(self.me).or_default().push(unchanged(at, &partition));
                 continue;
             }
             if lost.holds(at, partition.chain) {
@@ -140,7 +151,7 @@ impl Takeover<'_> {
             let left = left.remove(&at).unwrap_or_default();
             match self.plan(image, at, &partition, left).await {
                 Ok((item, part)) => {
-                    items.push(item);
+                    items.entry(heirs.next(&partition)).or_default().push(item);
                     parts.extend(part);
                 }
                 Err(error) if error.is_of_the_partition() => {
@@ -158,7 +169,9 @@ impl Takeover<'_> {
                 Some(flush::index_slots(&begun.attempt, parts).await?.index_object)
             }
         };
-        self.commit(from.incarnation, begun.attempt.mark(), index_object, items).await?;
+        for (to, items) in items {
+            self.commit(from.incarnation, to, begun.attempt.mark(), index_object, items).await?;
+        }
         if offline > 0 {
             warn!(from = %from.incarnation, unflushed, offline, "taken over but for partitions that stay offline");
             return Ok(());
@@ -203,6 +216,7 @@ impl Takeover<'_> {
     async fn commit(
         &self,
         from: Incarnation,
+        to: Incarnation,
         mark: u64,
         index_object: Option<ObjectName>,
         items: Vec<HandedPartition>,
@@ -212,7 +226,7 @@ impl Takeover<'_> {
             let command = Command::TakeOver(TakeOver {
                 mark,
                 from,
-                to: self.to,
+                to,
                 index_object: index_object.map(|name| name.to_string()),
                 items: items.to_vec(),
             });

@@ -172,6 +172,8 @@ pub const READ_AHEAD_RANGES: usize = 8;
 /// Ranges or partitions that one metadata command names at most, so that none grows with the
 /// cluster.
 pub const COMMAND_RANGES: usize = 1_000;
+/// Partitions that are frozen together while they are handed over.
+pub const HANDOVER_PARTITIONS: usize = 256;
 /// Live index objects of a partition group at which they are merged.
 pub const MERGE_INDEX_OBJECTS: usize = 8;
 /// How long a partition with slots that cannot be read is left out of merges before it is tried again.

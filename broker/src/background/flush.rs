@@ -230,7 +230,9 @@ async fn trim(core: &Core) -> Result<(), RoundError> {
     }
     let _in = core.phases.enter(Phase::Trim);
     core.propose(Command::Trim(Trim { by: core.me, chain, slot })).await?;
-    core.chain.trim(slot);
+    // What is still named when it could go is left to the collector.
+    let named = core.handed_slots.lowest(&core.image());
+    core.chain.trim(named.map_or(slot, |named| named.min(slot)));
     Ok(())
 }
 

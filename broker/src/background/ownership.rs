@@ -91,7 +91,11 @@ pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> Followed {
         mine.insert(at);
         match core.logs.get(&at) {
             Some(log) if log.leader_epoch == partition.leader_epoch => refresh(core, image, &log),
-            _ => {
+            former => {
+                if let Some(former) = former {
+                    // Another leader epoch: a handover that was taken back, or there and back again.
+                    let_go(core, &former).await;
+                }
                 let taken = take_up(core, image, at, partition).await;
                 let of_groups = image.topic(at.topic).is_some_and(|t| *t.name == *OFFSETS_TOPIC);
                 complete &= taken;

@@ -23,6 +23,9 @@ use crate::metric_names;
 use crate::partition::{AppendError, Appended, PartitionLog};
 use crate::topics::is_internal;
 
+/// How long a batch waits for a partition that comes or goes: longer than a handover takes, and not as
+/// long as a quorum may be away, since what comes behind it on the connection waits too.
+const PARKED_MAX: Duration = Duration::from_secs(5);
 /// From this version on an answer tells who leads what is not led here.
 const LEADERS_SINCE: i16 = 10;
 
@@ -153,9 +156,10 @@ fn unknown_topic(data: &TopicProduceData) -> AppendError {
     }
 }
 
-/// There was no room for a batch of a producer that is new to the partition. Whatever sequence comes
-/// next would be taken for its first, so what is already on its way behind this batch must not be
-/// read: the connection ends, and the producer sends all of it again.
+/// There was no room for a batch of a producer that is new to the partition, or the partition left
+/// while it waited. Whatever sequence comes next would be taken for its first, so what is already on
+/// its way behind this batch must not be read: the connection ends, and the producer sends all of it
+/// again.
 struct WouldLeaveHole;
 
 async fn append(
@@ -168,7 +172,8 @@ async fn append(
         Ok(batch) => batch,
         Err(error) => return Ok((Err(error), None)),
     };
-    let log = match core.owned_log(id) {
+    let patience = deadline.min(Instant::now() + PARKED_MAX);
+    let log = match core.owned_log_by(id, patience).await {
         Ok(log) => log,
         Err(code) => return Ok((Err(AppendError::new(code, code.to_string())), None)),
     };
@@ -186,7 +191,18 @@ async fn append(
             return Ok((Err(AppendError::new(ResponseError::RequestTimedOut, message)), None));
         }
     }
-    Ok((log.append(batch, core.clock.now_ms()).await, Some(log)))
+    let is_new = log.is_new_producer(&batch.header);
+    match tokio::time::timeout_at(patience, log.append(batch, core.clock.now_ms())).await {
+        Ok(Err(error)) if is_new && error.code == ResponseError::NotLeaderOrFollower => {
+            Err(WouldLeaveHole)
+        }
+        Ok(appended) => Ok((appended, Some(log))),
+        Err(_) if is_new => Err(WouldLeaveHole),
+        Err(_) => {
+            let message = "the partition is on its way to another broker; nothing was appended";
+            Ok((Err(AppendError::new(ResponseError::NotLeaderOrFollower, message)), None))
+        }
+    }
 }
 
 /// A request from version 3 on holds exactly one batch a partition, of magic 2.

@@ -2,6 +2,7 @@
 //! tail from memory and says where the rest lies.
 
 mod flushing;
+mod gate;
 mod tail;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use super::rules::{AppendError, AppendRules};
 use crate::metric_names;
 
 pub use flushing::FlushPlan;
+use gate::Gate;
 
 /// Where an owner's log begins: what a committed entry of the metadata states, never memory.
 #[derive(Debug)]
@@ -84,6 +86,17 @@ pub enum Found {
     OutOfRange,
 }
 
+/// Why a batch got no place in the log. Nothing was appended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotSequenced {
+    /// The partition is being handed over: who owns it next is not decided.
+    #[error("the partition is being handed over")]
+    Frozen,
+    /// Kafka's code for what is wrong; `NotLeaderOrFollower` if the partition or its chain is closed.
+    #[error("{0}")]
+    Refused(#[from] AppendError),
+}
+
 #[derive(Debug)]
 struct State {
     log_start: i64,
@@ -101,8 +114,7 @@ struct State {
     waiters: Vec<Weak<Notify>>,
     /// The slot of the newest append of this owner.
     newest_slot: Option<SlotNumber>,
-    /// True once the partition is to leave this owner: nothing is appended any more.
-    closed: bool,
+    gate: Gate,
 }
 
 /// The owner's log of one partition.
@@ -144,7 +156,7 @@ impl PartitionLog {
             producers,
             waiters: Vec::new(),
             newest_slot: None,
-            closed: false,
+            gate: Gate::Open,
         };
         Self {
             id: start.id,
@@ -174,7 +186,8 @@ impl PartitionLog {
     }
 
     /// Appends a batch from a client: checks it, sequences it and gives it its offsets. It is
-    /// acknowledged only when the slot is durable.
+    /// acknowledged only when the slot is durable. Waits while the partition is being handed over;
+    /// dropping the future then leaves nothing behind.
     ///
     /// # Errors
     /// Kafka's code for what is wrong; nothing was appended then.
@@ -182,7 +195,14 @@ impl PartitionLog {
         let rules = self.rules();
         rules.admit(&mut batch, now_ms).await?;
         let stamped = batch.header.timestamp_type() == TimestampType::LogAppendTime;
-        let appended = self.sequence(batch.header, batch.records())?;
+        let appended = loop {
+            self.decided().await;
+            match self.sequence(batch.header, batch.records()) {
+                Err(NotSequenced::Frozen) => {}
+                Err(NotSequenced::Refused(error)) => return Err(error),
+                Ok(appended) => break appended,
+            }
+        };
         Ok(Appended { timestamp_ms: if stamped { appended.timestamp_ms } else { -1 }, ..appended })
     }
 
@@ -195,15 +215,17 @@ impl PartitionLog {
     /// Appends a batch of the broker's own (a coordinator's records), whose bytes are trusted.
     ///
     /// # Errors
-    /// `NotLeaderOrFollower` if the partition or its chain is closed.
-    pub fn append_internal(&self, batch: &Batch) -> Result<Appended, AppendError> {
+    /// See [`NotSequenced`].
+    pub fn append_internal(&self, batch: &Batch) -> Result<Appended, NotSequenced> {
         self.sequence(batch.header, batch.records())
     }
 
-    fn sequence(&self, mut header: BatchHeader, records: Bytes) -> Result<Appended, AppendError> {
+    fn sequence(&self, mut header: BatchHeader, records: Bytes) -> Result<Appended, NotSequenced> {
         let mut state = self.state.lock();
-        if state.closed {
-            return Err(self.not_owned());
+        match state.gate {
+            Gate::Open => {}
+            Gate::Frozen | Gate::Left => return Err(NotSequenced::Frozen),
+            Gate::Closed => return Err(self.not_owned().into()),
         }
         header.base_offset = state.append_end;
         header.leader_epoch = self.leader_epoch.0;
@@ -261,18 +283,11 @@ impl PartitionLog {
     /// Takes note that a range of this partition is durable; called in the order of the chain,
     /// before any append in it is acknowledged.
     pub fn landed(&self, range: Range) {
-        let waiters = {
-            let mut state = self.state.lock();
-            debug_assert_eq!(state.high_watermark, range.base_offset, "slots land in order");
-            state.high_watermark = range.next_offset;
-            state.unflushed.push_back(range);
-            std::mem::take(&mut state.waiters)
-        };
-        for waiter in waiters {
-            if let Some(waiter) = waiter.upgrade() {
-                waiter.notify_one();
-            }
-        }
+        let mut state = self.state.lock();
+        debug_assert_eq!(state.high_watermark, range.base_offset, "slots land in order");
+        state.high_watermark = range.next_offset;
+        state.unflushed.push_back(range);
+        state.wake_all();
     }
 
     /// The offsets now.
@@ -318,22 +333,6 @@ impl PartitionLog {
     #[must_use]
     pub fn producer_count(&self) -> usize {
         self.state.lock().producers.len()
-    }
-
-    /// Ends the log here: nothing is appended any more, waiting fetches are woken.
-    pub fn close(&self) {
-        let waiters = {
-            let mut state = self.state.lock();
-            state.closed = true;
-            std::mem::take(&mut state.waiters)
-        };
-        waiters.iter().filter_map(Weak::upgrade).for_each(|w| w.notify_one());
-    }
-
-    /// True once [`Self::close`] was called.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.state.lock().closed
     }
 
     /// The chain this partition is pinned to.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::producers::Producers;
 use super::testing::{batch_of, sequenced};
-use super::{AppendRules, Found, LogStart, PartitionLog};
+use super::{AppendRules, Found, LogStart, NotSequenced, PartitionLog};
 use crate::logs::Logs;
 
 const AT: TopicPartition = TopicPartition { topic: TopicId::NIL, partition: 0 };
@@ -153,4 +153,57 @@ async fn a_closed_log_takes_nothing() {
     log.close();
     let refused = log.append(batch_of(&[(None, "a")], 1), 1).await.unwrap_err();
     assert_eq!(refused.code, ResponseError::NotLeaderOrFollower);
+}
+
+/// An append that waits for a log that is being handed over.
+fn parked(log: &Arc<PartitionLog>, first: i32) -> tokio::task::JoinHandle<Option<ResponseError>> {
+    let log = log.clone();
+    let append =
+        async move { log.append(sequenced(7, 0, first, 1), 1).await.err().map(|e| e.code) };
+    tokio::spawn(append)
+}
+
+#[tokio::test]
+async fn appends_wait_while_a_partition_is_frozen() {
+    let (_logs, log) = log_from(0);
+    assert!(log.freeze() && !log.freeze());
+    let first = parked(&log, 0);
+    tokio::task::yield_now().await;
+    assert_eq!(log.offsets().append_end, 0);
+    assert!(!log.has_left());
+    log.thaw();
+    assert_eq!(first.await.unwrap(), None);
+    assert_eq!(log.offsets().append_end, 1);
+    let internal = log.append_internal(&batch_of(&[(Some("k"), "v")], 1));
+    assert_eq!(internal.unwrap().base_offset, 1);
+}
+
+#[tokio::test]
+async fn what_left_comes_back_only_as_refused() {
+    let (_logs, log) = log_from(0);
+    assert!(!log.leave(), "only what is frozen leaves");
+    assert!(log.freeze() && log.leave());
+    log.thaw();
+    assert!(log.has_left(), "an abort comes too late");
+    assert!(matches!(
+        log.append_internal(&batch_of(&[(Some("k"), "v")], 1)),
+        Err(NotSequenced::Frozen)
+    ));
+    let waits = parked(&log, 0);
+    tokio::task::yield_now().await;
+    log.stay();
+    assert_eq!(waits.await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_waits_is_refused_when_the_partition_is_elsewhere() {
+    let (_logs, log) = log_from(0);
+    assert!(log.freeze() && log.leave());
+    let waits = parked(&log, 0);
+    tokio::task::yield_now().await;
+    log.close();
+    assert_eq!(waits.await.unwrap(), Some(ResponseError::NotLeaderOrFollower));
+    log.stay();
+    assert!(log.is_closed() && !log.freeze() && !log.leave());
+    assert_eq!(log.offsets().append_end, 0);
 }

@@ -10,5 +10,5 @@ mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use log::{Appended, FlushPlan, Found, LogStart, Offsets, PartitionLog};
+pub use log::{Appended, FlushPlan, Found, LogStart, NotSequenced, Offsets, PartitionLog};
 pub use rules::{AppendError, AppendRules};

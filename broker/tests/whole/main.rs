@@ -8,6 +8,7 @@ mod altering;
 mod attempts;
 mod confirming;
 mod deleted_topics;
+mod handover;
 mod history;
 mod idle;
 mod internal_topics;
