@@ -261,6 +261,7 @@ impl Core {
             wal_of: &|registration| self.wals.of(registration),
             begin_attempt: &|| self.begin_attempt(),
             me: self.me,
+            now_ms: self.clock.now_ms(),
             phases: &self.phases,
         };
         work(&takeover).await

@@ -80,6 +80,8 @@ pub struct Takeover<'a> {
     pub begin_attempt: &'a (dyn Fn() -> Begun + Sync),
     /// Who takes over, and takes the partitions that nobody else does.
     pub me: Incarnation,
+    /// The wall clock: when producers whose batches are found are said to be seen.
+    pub now_ms: i64,
     /// Where the steps are noted.
     pub phases: &'a Phases,
 }
@@ -201,7 +203,7 @@ impl Takeover<'_> {
         let mut producers: Producers = checkpoint::decode(flushed.checkpoint()).map_err(broken)?;
         left.batches.sort_by_key(|b| b.base_offset);
         for batch in left.batches.iter().filter(|b| b.base_offset >= base) {
-            producers.append(*batch, None);
+            producers.append(*batch, None, self.now_ms);
         }
         let part = SlotPart {
             partition: at,

@@ -32,6 +32,9 @@ struct BatchProto {
     last_offset: i64,
     #[prost(sint64, tag = "7")]
     timestamp: i64,
+    /// When the producer was seen last.
+    #[prost(sint64, tag = "8")]
+    seen_ms: i64,
 }
 
 /// A checkpoint that cannot be read.
@@ -54,7 +57,7 @@ pub fn encode(producers: &Producers) -> Vec<u8> {
     if producers.is_empty() {
         return Vec::new();
     }
-    let batches = producers.batches().map(|b| BatchProto {
+    let batches = producers.batches().map(|(b, seen_ms)| BatchProto {
         producer_id: b.producer_id,
         epoch: b.producer_epoch.into(),
         first_sequence: b.first_sequence,
@@ -62,6 +65,7 @@ pub fn encode(producers: &Producers) -> Vec<u8> {
         base_offset: b.base_offset,
         last_offset: b.last_offset,
         timestamp: b.max_timestamp,
+        seen_ms,
     });
     CheckpointProto { version: VERSION, batches: batches.collect() }.encode_to_vec()
 }
@@ -89,7 +93,7 @@ pub fn decode(bytes: &[u8]) -> Result<Producers, CheckpointError> {
             last_offset: b.last_offset,
             max_timestamp: b.timestamp,
         };
-        producers.append(batch, None);
+        producers.append(batch, None, b.seen_ms);
     }
     Ok(producers)
 }
@@ -111,9 +115,13 @@ mod tests {
                 last_offset: i,
                 max_timestamp: 9,
             };
-            producers.append(batch, None);
+            producers.append(batch, None, 70 + i);
         }
-        assert_eq!(decode(&encode(&producers)).unwrap(), producers);
+        let mut decoded = decode(&encode(&producers)).unwrap();
+        assert_eq!(decoded, producers);
+        // They were seen last at 75 and 76.
+        decoded.expire(80, 5);
+        assert_eq!([0, 1].map(|id| decoded.knows(id)), [true, false]);
         let newer = CheckpointProto { version: 2, batches: vec![] }.encode_to_vec();
         assert!(matches!(decode(&newer), Err(CheckpointError::Newer(2))));
         assert!(decode(&[0xff; 9]).is_err());

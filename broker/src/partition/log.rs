@@ -105,8 +105,8 @@ struct State {
     append_end: i64,
     cache: LogCache,
     unflushed: VecDeque<Range>,
-    /// Batches of producers above the flushed end, in order.
-    unflushed_batches: VecDeque<ProducerBatch>,
+    /// Batches of producers above the flushed end, in order, with the time of their append.
+    unflushed_batches: VecDeque<(ProducerBatch, i64)>,
     /// The producers at exactly the flushed end.
     flushed_producers: Producers,
     /// The producers at the append end.
@@ -197,7 +197,7 @@ impl PartitionLog {
         let stamped = batch.header.timestamp_type() == TimestampType::LogAppendTime;
         let appended = loop {
             self.decided().await;
-            match self.sequence(batch.header, batch.records()) {
+            match self.sequence(batch.header, batch.records(), now_ms) {
                 Err(NotSequenced::Frozen) => {}
                 Err(NotSequenced::Refused(error)) => return Err(error),
                 Ok(appended) => break appended,
@@ -217,10 +217,16 @@ impl PartitionLog {
     /// # Errors
     /// See [`NotSequenced`].
     pub fn append_internal(&self, batch: &Batch) -> Result<Appended, NotSequenced> {
-        self.sequence(batch.header, batch.records())
+        // It is stamped with the time of its append.
+        self.sequence(batch.header, batch.records(), batch.header.max_timestamp)
     }
 
-    fn sequence(&self, mut header: BatchHeader, records: Bytes) -> Result<Appended, NotSequenced> {
+    fn sequence(
+        &self,
+        mut header: BatchHeader,
+        records: Bytes,
+        now_ms: i64,
+    ) -> Result<Appended, NotSequenced> {
         let mut state = self.state.lock();
         match state.gate {
             Gate::Open => {}
@@ -248,8 +254,8 @@ impl PartitionLog {
         state.append_end = header.next_offset();
         state.newest_slot = Some(slot);
         if let Some(batch) = produced {
-            state.producers.append(batch, Some(slot));
-            state.unflushed_batches.push_back(batch);
+            state.producers.append(batch, Some(slot), now_ms);
+            state.unflushed_batches.push_back((batch, now_ms));
         }
         let bytes = encoded_header.len() + records.len();
         state.cache.push(CachedBatch {

@@ -39,12 +39,23 @@ pub enum Sequenced {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Producer {
     epoch: i16,
-    last_timestamp: i64,
+    /// When its newest batch was appended, by the wall clock of the owner; where that is not known,
+    /// after a crash, when it was found. Not the records' time, which may be as old as one likes.
+    seen_ms: i64,
     window: VecDeque<Remembered>,
 }
+
+/// When it was seen is how long it is remembered, not part of the state.
+impl PartialEq for Producer {
+    fn eq(&self, other: &Self) -> bool {
+        (self.epoch, &self.window) == (other.epoch, &other.window)
+    }
+}
+
+impl Eq for Producer {}
 
 #[derive(Clone, Copy, Debug)]
 struct Remembered {
@@ -106,11 +117,11 @@ impl Producers {
         }
     }
 
-    /// Takes in a batch that was appended (or is replayed, then without a slot).
-    pub fn append(&mut self, batch: ProducerBatch, slot: Option<SlotNumber>) {
+    /// Takes in a batch that was appended at `seen_ms` (or is replayed, then without a slot).
+    pub fn append(&mut self, batch: ProducerBatch, slot: Option<SlotNumber>, seen_ms: i64) {
         let producer = self.by_id.entry(batch.producer_id).or_insert_with(|| Producer {
             epoch: batch.producer_epoch,
-            last_timestamp: batch.max_timestamp,
+            seen_ms,
             window: VecDeque::with_capacity(1),
         });
         if producer.epoch != batch.producer_epoch {
@@ -120,20 +131,24 @@ impl Producers {
         if producer.window.len() == PRODUCER_WINDOW_BATCHES {
             producer.window.pop_front();
         }
-        producer.last_timestamp = batch.max_timestamp;
+        producer.seen_ms = seen_ms;
         producer.window.push_back(Remembered { batch, slot });
     }
 
     /// Forgets producers that were idle for `expiration_ms`.
     pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
-        self.by_id.retain(|_, p| now_ms.saturating_sub(p.last_timestamp) < expiration_ms);
+        self.by_id.retain(|_, p| now_ms.saturating_sub(p.seen_ms) < expiration_ms);
     }
 
-    /// Every remembered batch, by producer in the order of their ids, the oldest first.
-    pub fn batches(&self) -> impl Iterator<Item = &ProducerBatch> {
+    /// Every remembered batch, by producer in the order of their ids, the oldest first, with the time
+    /// at which the producer was seen last.
+    pub fn batches(&self) -> impl Iterator<Item = (&ProducerBatch, i64)> {
         let mut ids: Vec<_> = self.by_id.keys().copied().collect();
         ids.sort_unstable();
-        ids.into_iter().flat_map(|id| self.by_id[&id].window.iter().map(|seen| &seen.batch))
+        ids.into_iter().flat_map(|id| {
+            let producer = &self.by_id[&id];
+            producer.window.iter().map(|seen| (&seen.batch, producer.seen_ms))
+        })
     }
 
     /// The newest batch of each producer, in no order.
@@ -189,7 +204,7 @@ mod tests {
         for i in 0..6 {
             let next = batch(0, i * 10, 10, i64::from(i) * 10);
             assert_eq!(producers.check(&next), Ok(Sequenced::Next));
-            producers.append(next, Some(SlotNumber(7)));
+            producers.append(next, Some(SlotNumber(7)), 100);
         }
         assert_eq!(
             producers.check(&batch(0, 10, 10, 999)),
@@ -205,7 +220,7 @@ mod tests {
     #[test]
     fn gaps_and_old_epochs_are_refused_and_a_new_epoch_starts_at_zero() {
         let mut producers = Producers::default();
-        producers.append(batch(3, 0, 1, 0), None);
+        producers.append(batch(3, 0, 1, 0), None, 100);
         assert_eq!(
             producers.check(&batch(3, 2, 1, 1)),
             Err(ResponseError::OutOfOrderSequenceNumber)
@@ -216,24 +231,24 @@ mod tests {
             Err(ResponseError::OutOfOrderSequenceNumber)
         );
         assert_eq!(producers.check(&batch(4, 0, 1, 1)), Ok(Sequenced::Next));
-        producers.append(batch(4, 0, 1, 1), None);
+        producers.append(batch(4, 0, 1, 1), None, 100);
         assert_eq!(producers.check(&batch(3, 0, 1, 2)), Err(ResponseError::InvalidProducerEpoch));
     }
 
     #[test]
     fn sequences_wrap_to_zero() {
         let mut producers = Producers::default();
-        producers.append(batch(0, i32::MAX - 1, 2, 0), None);
+        producers.append(batch(0, i32::MAX - 1, 2, 0), None, 100);
         assert_eq!(producers.check(&batch(0, 0, 1, 2)), Ok(Sequenced::Next));
         let mut producers = Producers::default();
-        producers.append(batch(0, i32::MAX, 3, 0), None);
+        producers.append(batch(0, i32::MAX, 3, 0), None, 100);
         assert_eq!(producers.check(&batch(0, 2, 1, 3)), Ok(Sequenced::Next));
     }
 
     #[test]
     fn idle_producers_expire() {
         let mut producers = Producers::default();
-        producers.append(batch(0, 0, 1, 0), None);
+        producers.append(batch(0, 0, 1, 0), None, 100);
         producers.expire(199, 100);
         assert_eq!(producers.len(), 1);
         producers.expire(200, 100);
@@ -254,12 +269,12 @@ mod tests {
                 let mut b = batch(epoch, first, count, i64::try_from(i).unwrap() * 10);
                 b.producer_id = id;
                 if live.check(&b) == Ok(Sequenced::Next) {
-                    live.append(b, Some(SlotNumber(1)));
+                    live.append(b, Some(SlotNumber(1)), 100);
                     next.insert((id, epoch), first + count);
                 }
             }
             let mut replayed = Producers::default();
-            live.batches().for_each(|b| replayed.append(*b, None));
+            live.batches().for_each(|(b, seen_ms)| replayed.append(*b, None, seen_ms));
             prop_assert_eq!(live, replayed);
         }
     }

@@ -14,11 +14,10 @@ use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
 };
 use kafka_protocol::protocol::StrBytes;
-use odradek_common::clock::{Clock, SystemClock};
 use tokio::time::Instant;
 
 use super::history::{History, PARTITIONS, value};
-use super::wire::{Failed, Wire, batch_at, name, produce_request};
+use super::wire::{Failed, Wire, batch, name, produce_request};
 
 pub const TOPIC: &str = "events";
 /// Kafka's code for a name that is taken, also by a topic that is being deleted.
@@ -198,9 +197,7 @@ impl Clients {
         let first = self.history.send(partition, count);
         let values: Vec<_> = (first..first + count).map(|n| value(partition, n)).collect();
         let sequence = i32::try_from(first).unwrap();
-        // Producers are forgotten by the time of their records.
-        let now_ms = SystemClock.now_ms();
-        let bytes = batch_at(now_ms, self.producer.unwrap(), sequence, &values);
+        let bytes = batch(self.producer.unwrap(), sequence, &values);
         self.pending.push_back(Pending { partition, first, count, bytes });
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use odradek_common::ids::SlotNumber;
 use odradek_storage::range::{Place, Range};
+use odradek_storage::wal::ProducerBatch;
 
 use super::{Offsets, PartitionLog};
 use crate::partition::producers::Producers;
@@ -69,10 +70,10 @@ impl PartitionLog {
         let slots: Vec<Range> = state.unflushed.iter().take_while(is_taken).copied().collect();
         let (base_offset, next_offset) = (state.flushed_end, slots.last()?.next_offset);
         let mut producers = state.flushed_producers.clone();
-        // Before what is new: the records of who produced just now may be old.
         producers.expire(now_ms, expiration_ms);
-        for batch in state.unflushed_batches.iter().take_while(|b| b.last_offset < next_offset) {
-            producers.append(*batch, None);
+        let is_taken = |(batch, _): &&(ProducerBatch, i64)| batch.last_offset < next_offset;
+        for (batch, seen_ms) in state.unflushed_batches.iter().take_while(is_taken) {
+            producers.append(*batch, None, *seen_ms);
         }
         Some(FlushPlan {
             base_offset,
@@ -95,11 +96,11 @@ impl PartitionLog {
         while state.unflushed.front().is_some_and(|r| r.next_offset <= next_offset) {
             state.unflushed.pop_front();
         }
-        while let Some(batch) = state.unflushed_batches.front().copied()
+        while let Some((batch, seen_ms)) = state.unflushed_batches.front().copied()
             && batch.last_offset < next_offset
         {
             state.unflushed_batches.pop_front();
-            state.flushed_producers.append(batch, None);
+            state.flushed_producers.append(batch, None, seen_ms);
         }
     }
 }
