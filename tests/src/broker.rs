@@ -195,16 +195,10 @@ fn spawn(
         ("wal.kind".to_owned(), options.wal.to_string()),
     ];
     settings.extend(options.place.0.iter().chain(&options.set).cloned());
-    let mut command = Command::new(built("odradek", "ODRADEK_BIN")?);
+    let mut command = odradek()?;
     command.arg("start").current_dir(dir);
     if options.board {
         command.arg("--phase-board").arg(board(dir));
-    }
-    // The tests' own variables, and settings of whoever runs them, are no settings of this broker.
-    for (key, _) in std::env::vars_os() {
-        if key.to_string_lossy().starts_with("ODRADEK_") {
-            command.env_remove(key);
-        }
     }
     command.envs(options.environment.iter().map(|(key, value)| (key, value)));
     for (key, value) in settings {
@@ -215,6 +209,17 @@ fn spawn(
 
 fn board(dir: &Path) -> PathBuf {
     dir.join("board")
+}
+
+/// The binary without settings: the tests' own variables, and those of whoever runs them, are none.
+pub fn odradek() -> Result<Command> {
+    let mut command = Command::new(built("odradek", "ODRADEK_BIN")?);
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("ODRADEK_") {
+            command.env_remove(key);
+        }
+    }
+    Ok(command)
 }
 
 /// A program that the same build made as the running test, or the one that the variable names.

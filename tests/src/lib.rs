@@ -6,6 +6,7 @@
 pub mod broker;
 pub mod clients;
 pub mod history;
+pub mod memory;
 pub mod minio;
 pub mod net;
 pub mod place;

@@ -135,3 +135,25 @@ fn the_page_names_every_setting() {
         assert!(page.contains(&format!("| `{}` |", setting.name)), "{}", setting.name);
     }
 }
+
+#[test]
+fn who_reads_the_beginning_of_the_settings_has_enough() {
+    use std::io::{Error, ErrorKind, Result, Write};
+
+    struct Fails(ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> Result<usize> {
+            Err(Error::from(self.0))
+        }
+
+        fn flush(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    let (args, settings) = (ConfigArgs::default(), from_flags(&[]).unwrap());
+    let shown = |kind| config::run(&args, &settings, &mut Fails(kind));
+    assert!(shown(ErrorKind::BrokenPipe).is_ok());
+    assert!(shown(ErrorKind::StorageFull).is_err());
+}

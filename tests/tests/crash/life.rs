@@ -130,7 +130,7 @@ impl Life {
     pub async fn outage(&mut self, wal: WalKind, minio: &mut Minio) -> Result<Vec<String>> {
         self.producers.pause(false);
         self.load(LEAST_ACKNOWLEDGED).await?;
-        outage(&mut self.broker, wal, minio, &self.record).await?;
+        outage(&mut self.broker, wal, minio, &self.record, &self.readers).await?;
         self.producers.pause(true);
         Ok(self.judge().await)
     }

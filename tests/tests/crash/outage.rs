@@ -2,19 +2,25 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use odradek_tests::broker::Broker;
+use odradek_tests::history::Place;
+use odradek_tests::memory;
 use odradek_tests::minio::Minio;
 use odradek_tests::place::WalKind;
 use odradek_tests::wait::within;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::topic_partition_list::Offset;
 use rdkafka::util::Timeout;
 use tokio::time::Instant;
 
 use crate::changes::IMPATIENT;
-use crate::record::Record;
+use crate::readers::Readers;
+use crate::record::{Record, places, topic_of};
 use crate::settings;
 
 /// How soon the broker tells of an outage, and how long the load may take to go on.
@@ -26,6 +32,11 @@ const LATE: Duration = Duration::from_secs(5);
 const QUICK: Duration = Duration::from_secs(3);
 /// Records that are acknowledged without the store where the write-ahead log is on disk.
 const ACKNOWLEDGED_WITHOUT: u64 = 2_000;
+/// Records at the end of a partition that a newcomer reads without the store.
+const TAIL_RECORDS: i64 = 50;
+/// What the broker may grow by in an outage. The load brings some 10 MiB; the rest is for what the
+/// allocator does not give back, and far from what would pile up if each retry kept its bytes.
+const GROWTH_BYTES_MAX: u64 = 128 << 20;
 
 /// Takes the store away under load, looks what clients see, and brings it back.
 pub async fn outage(
@@ -33,12 +44,18 @@ pub async fn outage(
     wal: WalKind,
     minio: &mut Minio,
     record: &Record,
+    readers: &Readers,
 ) -> Result<()> {
     let bootstrap = broker.bootstrap().to_string();
+    let id = broker.id().context("the broker has ended")?;
+    memory::reset_peak(id)?;
+    let before = memory::resident(id)?;
     minio.kill().await?;
-    let seen = without_store(broker, &bootstrap, wal, record).await;
+    let seen = without_store(broker, &bootstrap, wal, record, readers).await;
     minio.start_again().await?;
     seen?;
+    let grown = memory::peak(id)?.saturating_sub(before);
+    ensure!(grown < GROWTH_BYTES_MAX, "the outage took {} MiB of memory", grown >> 20);
     ensure!(broker.ended()?.is_none(), "the broker ended in an outage of its store");
     let before = record.acknowledged();
     within(LIMIT, "the load goes on", async || {
@@ -52,8 +69,10 @@ async fn without_store(
     bootstrap: &str,
     wal: WalKind,
     record: &Record,
+    readers: &Readers,
 ) -> Result<()> {
     let before = record.acknowledged();
+    let read_before: Vec<i64> = kept().map(|place| readers.tail(place)).collect();
     let told = impatient(bootstrap).await?;
     match wal {
         WalKind::Object => {
@@ -74,9 +93,41 @@ async fn without_store(
                 Ok(record.acknowledged() > before + ACKNOWLEDGED_WITHOUT)
             })
             .await?;
+            within(LIMIT, "the tail reader goes on", async || {
+                Ok(kept().zip(&read_before).all(|(place, before)| readers.tail(place) > *before))
+            })
+            .await?;
         }
     }
-    quick(bootstrap)
+    tokio::task::block_in_place(|| {
+        quick(bootstrap)?;
+        kept().try_for_each(|place| tail_is_read(bootstrap, place, readers.tail(place)))
+    })
+}
+
+/// The partitions whose records all stay.
+fn kept() -> impl Iterator<Item = Place> {
+    places().into_iter().filter(|place| !topic_of(*place).shortened)
+}
+
+/// A newcomer reads the last records before `end`, which are in the broker's memory.
+fn tail_is_read(bootstrap: &str, place: Place, end: i64) -> Result<()> {
+    let mut expected = end.saturating_sub(TAIL_RECORDS).max(0);
+    let mut from = TopicPartitionList::new();
+    let topic = topic_of(place).name;
+    from.add_partition_offset(topic, place.partition, Offset::Offset(expected))?;
+    let consumer: BaseConsumer =
+        settings::consumer(bootstrap).set("group.id", "newcomer").create()?;
+    consumer.assign(&from)?;
+    while expected < end {
+        let Some(polled) = consumer.poll(QUICK) else {
+            bail!("{place}: without its store, {expected} of {end} is not read within {QUICK:?}")
+        };
+        let offset = polled?.offset();
+        ensure!(offset == expected, "{place}: {offset} is read, not {expected}");
+        expected += 1;
+    }
+    Ok(())
 }
 
 /// Sends one record with little patience; the error if it was not delivered.
@@ -99,9 +150,12 @@ async fn impatient(bootstrap: &str) -> Result<Option<RDKafkaErrorCode>> {
     Ok(told)
 }
 
-/// Metadata needs no store. (The end of a log does: its owner confirms itself by a slot.)
+/// Metadata and the end of a log need no store: the quorum confirms the owner.
 fn quick(bootstrap: &str) -> Result<()> {
     let consumer: BaseConsumer = settings::client(bootstrap).create()?;
-    tokio::task::block_in_place(|| consumer.fetch_metadata(None, QUICK))?;
+    consumer.fetch_metadata(None, QUICK)?;
+    for place in kept() {
+        consumer.fetch_watermarks(topic_of(place).name, place.partition, QUICK)?;
+    }
     Ok(())
 }

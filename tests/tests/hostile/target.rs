@@ -1,13 +1,13 @@
 //! The broker under attack, and what its process takes of the machine.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use odradek_tests::broker::{Broker, BrokerOptions};
+use odradek_tests::memory;
 use odradek_tests::place::{Place, WalKind};
 use odradek_tests::wait::within;
 use parking_lot::Mutex;
@@ -39,7 +39,7 @@ pub struct Target {
     pub stalled: Mutex<Vec<Peer>>,
     /// When they did.
     pub stalled_since: Instant,
-    process: PathBuf,
+    id: u32,
 }
 
 impl Target {
@@ -50,7 +50,6 @@ impl Target {
         let pid = Pid::from_raw(id.try_into()?).context("process 0")?;
         let limit = Some(ADDRESS_SPACE_BYTES);
         prlimit(Some(pid), Resource::As, Rlimit { current: limit, maximum: limit })?;
-        let process = PathBuf::from(format!("/proc/{id}"));
         let (kafka, admin) = (broker.bootstrap(), broker.admin());
         let mut stalled = Vec::new();
         for _ in 0..STALLED_PEERS {
@@ -59,7 +58,7 @@ impl Target {
             stalled.push(peer);
         }
         let (stalled, stalled_since) = (Mutex::new(stalled), Instant::now());
-        Ok(Self { broker, kafka, admin, stalled, stalled_since, process })
+        Ok(Self { broker, kafka, admin, stalled, stalled_since, id })
     }
 
     /// Makes a topic with these settings.
@@ -88,29 +87,22 @@ impl Target {
 
     /// Bytes that the process has in memory now.
     pub fn resident(&self) -> Result<u64> {
-        self.status("VmRSS:")
+        memory::resident(self.id)
     }
 
     /// The most that it had since [`Self::reset_peak`].
     pub fn peak(&self) -> Result<u64> {
-        self.status("VmHWM:")
+        memory::peak(self.id)
     }
 
     /// Begins to measure the peak anew.
     pub fn reset_peak(&self) -> Result<()> {
-        Ok(std::fs::write(self.process.join("clear_refs"), "5")?)
-    }
-
-    fn status(&self, field: &str) -> Result<u64> {
-        let status = std::fs::read_to_string(self.process.join("status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field));
-        let kib = line.and_then(|line| line.split_whitespace().next());
-        Ok(kib.with_context(|| format!("no {field}"))?.parse::<u64>()? << 10)
+        memory::reset_peak(self.id)
     }
 
     /// File descriptors that it has open.
     pub fn descriptors(&self) -> Result<usize> {
-        Ok(std::fs::read_dir(self.process.join("fd"))?.count())
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.id))?.count())
     }
 
     /// Waits until the process has closed what an attack had it open.

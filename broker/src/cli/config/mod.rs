@@ -35,11 +35,18 @@ pub struct ConfigArgs {
     pub markdown: bool,
 }
 
-/// Prints what `args` ask for. Secrets are masked.
+/// Prints what `args` ask for. Secrets are masked. An `out` that is closed has enough: `head` does so.
 ///
 /// # Errors
 /// `out` cannot be written to.
 pub fn run(args: &ConfigArgs, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
+    match print(args, settings, out) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+fn print(args: &ConfigArgs, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
     if args.markdown {
         return out.write_all(settings_page().as_bytes());
     }

@@ -1,0 +1,116 @@
+//! A broker without any setting, and every command, as the README and the welcome tell them.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use odradek_tests::broker::odradek;
+use odradek_tests::minio::checkout;
+use tempfile::TempDir;
+
+use crate::odradek::{default_ports_are_free, fed, refused, run, shell, start, stop};
+
+/// Records that are produced beside the one of the welcome.
+const RECORDS: usize = 1_000;
+/// What the welcome says, line by line; what varies is left out.
+const WELCOME: [&str; 5] = [
+    "  listens    PLAINTEXT at localhost:9092",
+    "  admin      http://127.0.0.1:9644 (/livez, /readyz, /metrics)",
+    "  records    file:///",
+    "  data       ./odradek-data (metadata, write-ahead log)",
+    "  try        odradek topic create hello --partitions 3",
+];
+
+/// Nothing but a folder is given.
+pub async fn every_command_works() -> Result<String> {
+    default_ports_are_free()?;
+    let folder = TempDir::new()?;
+    let here = folder.path();
+    let (mut broker, welcome) = start(here, odradek()?, "first").await?;
+    for line in WELCOME {
+        let said = welcome.lines().any(|said| said.starts_with(line));
+        ensure!(said, "the welcome lacks {line:?}:\n{welcome}");
+    }
+    ensure!(here.join("odradek-data/directory.json").exists(), "no ./odradek-data");
+    what_is_told_works(here, &welcome).await?;
+    topics_are_shown(here).await?;
+
+    let mut expected: Vec<String> = (0..RECORDS).map(|n| format!("record {n}")).collect();
+    fed(here, &["produce", "hello"], &(expected.join("\n") + "\n")).await?;
+    expected.push("first record".to_owned());
+    expected.sort();
+    ensure!(records(here).await? == expected, "what is consumed is not what was produced");
+    let names = every_setting_is_printed(here).await?;
+
+    broker.kill().await?;
+    let (broker, _) = start(here, odradek()?, "second").await?;
+    ensure!(records(here).await? == expected, "after kill -9, records are not as they were");
+    topics_go(here).await?;
+    stop(broker).await?;
+    Ok(format!("{} records after kill -9, {names} settings", expected.len()))
+}
+
+/// The three commands that the welcome tells to try.
+async fn what_is_told_works(here: &Path, welcome: &str) -> Result<()> {
+    let told: Vec<&str> =
+        welcome.lines().skip_while(|line| !line.starts_with("  try ")).take(3).collect();
+    let [create, produce, consume] = told[..] else { anyhow::bail!("not three: {told:?}") };
+    let create = create.trim_start().strip_prefix("try").context("not what to try")?;
+    let created = shell(here, create).await?;
+    ensure!(created == "topic hello created, partitions: 3\n", "{created}");
+    shell(here, produce).await?;
+    // By itself it would wait for more.
+    let consumed = shell(here, &format!("{consume} --count 1")).await?;
+    ensure!(consumed == "first record\n", "{consumed}");
+    Ok(())
+}
+
+async fn topics_are_shown(here: &Path) -> Result<()> {
+    let told = refused(here, &["topic", "create", "hello"]).await?;
+    ensure!(told.contains("already exists"), "{told}");
+    let listed = run(here, &["topic", "list"]).await?;
+    ensure!(listed == "hello\n", "{listed}");
+    let shown = run(here, &["topic", "describe", "hello"]).await?;
+    ensure!(shown.starts_with("topic hello, id "), "{shown}");
+    let row = |line: &str| {
+        line.split_whitespace().map(str::parse::<u64>).collect::<Result<Vec<u64>, _>>()
+    };
+    // Partition, leader, beginning, end, replicas.
+    let rows: Vec<Vec<u64>> = shown.lines().filter_map(|line| row(line).ok()).collect();
+    ensure!(rows.len() == 3 && rows.iter().all(|row| row[1] == 1 && row[4] == 1), "{shown}");
+    ensure!(rows.iter().map(|row| row[3]).sum::<u64>() == 1, "not one record:\n{shown}");
+    Ok(())
+}
+
+async fn topics_go(here: &Path) -> Result<()> {
+    let deleted = run(here, &["topic", "delete", "hello"]).await?;
+    ensure!(deleted == "topic hello deleted\n", "{deleted}");
+    let listed = run(here, &["topic", "list"]).await?;
+    ensure!(listed.is_empty(), "{listed}");
+    let told = refused(here, &["topic", "describe", "hello"]).await?;
+    ensure!(told.contains("hello"), "{told}");
+    Ok(())
+}
+
+/// All records of the topic, sorted: partitions come in no order.
+async fn records(here: &Path) -> Result<Vec<String>> {
+    let printed = run(here, &["consume", "hello", "--from", "beginning", "--exit"]).await?;
+    let mut records: Vec<String> = printed.lines().map(str::to_owned).collect();
+    records.sort();
+    Ok(records)
+}
+
+/// `odradek config` prints a row for each setting of the page of settings; how many there are.
+async fn every_setting_is_printed(here: &Path) -> Result<usize> {
+    let page = std::fs::read_to_string(checkout().join("docs/settings.md"))?;
+    let of_processes = page.lines().take_while(|line| *line != "## Settings of topics");
+    let name = |line: &str| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned());
+    let names: Vec<String> = of_processes.filter_map(name).collect();
+    ensure!(names.len() > 50, "only {} settings are in docs/settings.md", names.len());
+    let printed = run(here, &["config"]).await?;
+    for name in &names {
+        let row =
+            printed.lines().find(|line| line.split_whitespace().next() == Some(name.as_str()));
+        row.with_context(|| format!("odradek config does not print {name}:\n{printed}"))?;
+    }
+    Ok(names.len())
+}
