@@ -13,7 +13,7 @@ use super::history::{History, StoredSlots, state_at};
 use super::metadata::Metadata;
 use crate::range::{PartitionRanges, Place};
 use crate::reader::LogReader;
-use crate::testkit::{CHAIN, partition};
+use crate::testkit::partition;
 
 impl History {
     /// One that has nothing in its cache: what is gone is gone.
