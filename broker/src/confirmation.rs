@@ -36,7 +36,7 @@ impl<'a> Confirmation<'a> {
     /// `NotLeaderOrFollower` if it does not, or nothing says so.
     pub async fn of(&mut self, log: &PartitionLog) -> Result<(), ResponseError> {
         if self.by.is_none() {
-            self.by = Some(match self.core.metadata.confirm_leader().await {
+            self.by = Some(match self.core.metadata.confirm().await {
                 Ok(image) => By::Quorum(image),
                 Err(_) => {
                     let confirmed = log.chain().confirm().await;

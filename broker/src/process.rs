@@ -1,6 +1,7 @@
 //! A broker process from start to end: what is opened in which order, who watches over what runs,
 //! and how it stops.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -311,14 +312,28 @@ async fn start_metadata(
         node: BrokerId(settings.node.id),
         directory_id: directory.id,
         directory: directory.path.join("raft"),
-        formed: directory.cluster.is_some(),
+        cluster: directory.cluster.clone(),
         files: world.files.clone(),
+        network: world.network.clone(),
+        random: world.random.clone(),
+        // This broker is the whole quorum.
+        voters: BTreeMap::new(),
+        listen: None,
         snapshot_entries: settings.metadata.snapshot_entries,
         phases: world.phases.clone(),
     };
     let (service, metadata) = Metadata::start(options).await?;
     let stop = stop.clone();
     vital.spawn(async move { ("the metadata quorum", service.run(stop).await.map_err(text)) });
+    let founders = metadata.founders().await;
+    metadata.initialise(&founders).await?;
+    if let Err(ended) = metadata.caught_up().await {
+        let reason = match vital.join_next().await {
+            Some(Ok((_, Err(reason)))) => reason,
+            _ => ended.to_string(),
+        };
+        return Err(odradek_metadata::StartError::Raft(reason));
+    }
     Ok(metadata)
 }
 

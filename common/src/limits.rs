@@ -78,6 +78,58 @@ pub const METADATA_ITEMS: usize = 10_000;
 pub const METADATA_TEXT_BYTES: usize = 1024;
 /// How long a proposal may take until its outcome counts as unknown, in ms.
 pub const METADATA_PROPOSE_MS: u64 = 10_000;
+/// How long a node waits for the leader's answer to proposals before it goes on to the next, in ms.
+pub const METADATA_FORWARD_MS: u64 = 3_000;
+/// How long a read waits to be confirmed by the quorum, in ms: longer than an election takes.
+pub const METADATA_CONFIRM_MS: u64 = 2_500;
+/// Reads that wait to be confirmed by the quorum, of one node.
+pub const METADATA_QUEUED_CONFIRMATIONS: usize = 16_384;
+/// Bytes of the members of the quorum, as they stand in an entry.
+pub const METADATA_MEMBERSHIP_BYTES: usize = 64 << 10;
+/// Bytes of entries that one append to a follower carries, or one answer of the feed; one entry may be
+/// longer.
+pub const METADATA_APPEND_BYTES: usize = 1 << 20;
+/// Entries that one append to a follower carries, or one answer of the feed.
+pub const METADATA_APPEND_ENTRIES: usize = 300;
+/// Bytes of one piece of a snapshot on its way to a follower.
+pub const METADATA_SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+/// How long a piece of a snapshot may take to arrive, and the last one to be taken up, in ms.
+pub const METADATA_SNAPSHOT_CHUNK_MS: u64 = 10_000;
+/// Bytes of a snapshot of the metadata.
+pub const METADATA_SNAPSHOT_BYTES: u64 = 4 << 30;
+/// Entries that are kept in the log before a snapshot, for followers that are not far behind.
+pub const METADATA_KEPT_ENTRIES: u64 = 1_000;
+/// How often the leader of the quorum says that it is there, in ms.
+pub const QUORUM_HEARTBEAT_MS: u64 = 200;
+/// The shortest and the longest time without a leader after which a voter stands for election, in ms;
+/// the longest is also how long after the last word of a leader nobody votes for another.
+pub const QUORUM_ELECTION_MS: (u64, u64) = (400, 700);
+/// How long a voter leaves a request of the feed unanswered if it has nothing new, in ms.
+pub const FEED_WAIT_MS: u64 = 1_000;
+/// Bytes of a frame between brokers: one entry and what stands around it.
+pub const PEER_FRAME_BYTES: usize = METADATA_ENTRY_BYTES + METADATA_APPEND_BYTES;
+/// Bytes of the first frame of a connection between brokers.
+pub const PEER_HELLO_BYTES: usize = 1 << 10;
+/// Connections of other brokers.
+pub const PEER_CONNECTIONS: usize = 2 * BROKERS;
+/// Requests of one connection between brokers that wait for their answers.
+pub const PEER_IN_FLIGHT: usize = 64;
+/// Bytes of requests of all other brokers that are being read or answered.
+pub const PEER_REQUEST_BYTES: usize = 128 << 20;
+/// Bytes reserved for a frame between brokers before more than its first bytes have come.
+pub const PEER_FRAME_FIRST_STEP_BYTES: usize = 16 << 10;
+/// How long connecting to another broker may take, with the exchange of who is who, in ms.
+pub const PEER_CONNECT_MS: u64 = 2_000;
+/// A side of a connection between brokers that has nothing to say says so this often, in ms ...
+pub const PEER_KEEPALIVE_MS: u64 = 500;
+/// ... and takes the other for gone after so long without a word, in ms.
+pub const PEER_SILENCE_MS: u64 = 2_500;
+/// How long a frame between brokers may take from its first byte to its last, in ms.
+pub const PEER_FRAME_MS: u64 = 10_000;
+/// Milliseconds waited before another broker is connected to again, doubled after each failure ...
+pub const PEER_BACKOFF_FIRST_MS: u64 = 25;
+/// ... up to this.
+pub const PEER_BACKOFF_MAX_MS: u64 = 400;
 /// Voters of the metadata quorum.
 pub const VOTERS: usize = 9;
 /// Brokers that a cluster has ever seen.

@@ -6,38 +6,48 @@ use std::time::Duration;
 use bytes::Bytes;
 use odradek_common::ids::BrokerId;
 use odradek_common::limits::{METADATA_ENTRY_BYTES, METADATA_PROPOSE_MS, METADATA_QUEUED_BYTES};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::command::Command;
+use crate::ids::ReplicaKey;
 use crate::image::Image;
-use crate::machine::Judged;
+use crate::leader::LeaderClient;
 use crate::outcome::{Outcome, Refusal};
-use crate::quorum::{Quorum, QuorumError};
-use crate::wire::encode_command;
+use crate::quorum::Quorum;
+use crate::reads::{Ended, NotConfirmed, Reads};
+use crate::waiting::Waiting;
+use crate::wire::encode_proposal;
 
 /// Bytes that the place of a command in its entry takes, at most.
 pub(crate) const FRAMING_BYTES: usize = 16;
 
+/// Who is told that nothing was proposed is told so before it stops waiting.
+const ANSWER_MARGIN: Duration = Duration::from_millis(200);
+
 /// A proposal that waits for its turn.
 #[derive(Debug)]
-pub(crate) struct Proposal {
+pub(crate) struct Queued {
     /// The encoded command.
     pub(crate) command: Bytes,
-    /// Who asks. Dropped without an answer it means: unknown.
-    pub(crate) answer: oneshot::Sender<Result<Judged, ProposeError>>,
+    /// Which of the waiting proposals it is.
+    pub(crate) sequence: u64,
+    /// Until when it may be proposed.
+    pub(crate) until: Instant,
     /// The room that its bytes take, given back with it.
-    pub(crate) room: OwnedSemaphorePermit,
+    pub(crate) _room: OwnedSemaphorePermit,
 }
 
-/// A handle on the cluster's metadata, cheap to clone. Proposals need the service to run; reading
-/// does not.
+/// A handle on the cluster's metadata, cheap to clone. Proposals and confirmations need the service
+/// to run; reading does not.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    proposals: mpsc::Sender<Proposal>,
-    images: watch::Receiver<Arc<Image>>,
-    quorum: Arc<dyn Quorum>,
-    room: Arc<Semaphore>,
+    pub(crate) proposals: mpsc::Sender<Queued>,
+    pub(crate) reads: Reads,
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) leader: Arc<LeaderClient>,
+    pub(crate) quorum: Option<Arc<dyn Quorum>>,
+    pub(crate) room: Arc<Semaphore>,
 }
 
 /// Why a proposal has no outcome.
@@ -50,12 +60,15 @@ pub enum ProposeError {
     /// out by looking at the image.
     #[error("the outcome is unknown")]
     Unknown,
-    /// This node does not lead the quorum; nothing was proposed.
-    #[error("this node does not lead the quorum (leader: {leader:?})")]
+    /// No leader of the quorum was found; nothing was proposed.
+    #[error("no leader of the quorum was found (last known: {leader:?})")]
     NotLeader {
         /// The leader, as far as it is known.
         leader: Option<BrokerId>,
     },
+    /// The leader cannot read it: it is of an older build. Nothing was proposed.
+    #[error("the leader of the quorum does not take it: {0}")]
+    NotTaken(String),
     /// Too many proposals wait; this one was not proposed.
     #[error("too many proposals wait")]
     Overloaded,
@@ -70,87 +83,59 @@ pub enum ProposeError {
     ShuttingDown,
 }
 
-/// The service ended while it was waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the metadata service has ended")]
-pub struct Ended;
-
-/// Leadership could not be confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotConfirmed {
-    /// Another node leads, or none.
-    #[error("this node does not lead the quorum (leader: {leader:?})")]
-    NotLeader {
-        /// The leader, as far as it is known.
-        leader: Option<BrokerId>,
-    },
-    /// The quorum did not answer in time.
-    #[error("the quorum did not answer in time")]
-    TimedOut,
-    /// The service has ended.
-    #[error("the metadata service has ended")]
-    Ended,
-}
-
 impl Metadata {
-    pub(crate) fn new(
-        proposals: mpsc::Sender<Proposal>,
-        images: watch::Receiver<Arc<Image>>,
-        quorum: Arc<dyn Quorum>,
-    ) -> Self {
-        let room = Arc::new(Semaphore::new(METADATA_QUEUED_BYTES));
-        Self { proposals, images, quorum, room }
-    }
-
     /// The newest image that this node has.
     #[must_use]
     pub fn image(&self) -> Arc<Image> {
-        Arc::clone(&self.images.borrow())
+        Arc::clone(&self.reads.images.borrow())
     }
 
     /// Tells of every new image; one that looks seldom misses those in between.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<Image>> {
-        self.images.clone()
+        self.reads.images.clone()
     }
 
     /// The Raft index that is applied here: the birth mark of an attempt that begins now.
     #[must_use]
     pub fn applied_index(&self) -> u64 {
-        self.images.borrow().applied_index()
+        self.reads.images.borrow().applied_index()
     }
 
-    /// Proposes a command and waits for its outcome. When this returns an outcome, the image of
-    /// this node holds it and a power cut does not undo it. Takes 10 s at most; then, and when
-    /// the future is dropped, the outcome is unknown.
+    /// Proposes a command and waits for its outcome; any node may. When this returns an outcome, the
+    /// image of this node holds it and a power cut does not undo it. Takes 10 s at most; then, and
+    /// when the future is dropped, the outcome is unknown.
     ///
     /// # Errors
     /// See [`ProposeError`]; only `Unknown` leaves open whether something changed.
     pub async fn propose(&self, command: Command) -> Result<Outcome, ProposeError> {
-        let command = encode_command(&command);
+        let mut ticket = self.waiting.register();
+        let command = encode_proposal(&command, ticket.origin);
         if command.len() > METADATA_ENTRY_BYTES - FRAMING_BYTES {
             return Err(ProposeError::TooLarge { bytes: command.len() });
         }
         let until = Instant::now() + Duration::from_millis(METADATA_PROPOSE_MS);
-        let (answer, answered) = oneshot::channel();
-        let queued = timeout_at(until, self.queue(command, answer)).await;
+        let queued = timeout_at(until, self.queue(command, ticket.origin.sequence, until)).await;
         queued.map_err(|_| ProposeError::Overloaded)??;
-        match timeout_at(until, answered).await {
+        match timeout_at(until, &mut ticket.answered).await {
             Ok(Ok(judged)) => Ok(judged??),
-            Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
+            Ok(Err(_)) => Err(ProposeError::Unknown),
+            Err(_) if ticket.take_back() => Err(ProposeError::Overloaded),
+            Err(_) => Err(ProposeError::Unknown),
         }
     }
 
     async fn queue(
         &self,
         command: Bytes,
-        answer: oneshot::Sender<Result<Judged, ProposeError>>,
+        sequence: u64,
+        until: Instant,
     ) -> Result<(), ProposeError> {
         let bytes = u32::try_from(command.len()).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
-        let room = room.map_err(|_| ProposeError::ShuttingDown)?;
-        let queued = self.proposals.send(Proposal { command, answer, room }).await;
-        queued.map_err(|_| ProposeError::ShuttingDown)
+        let _room = room.map_err(|_| ProposeError::ShuttingDown)?;
+        let queued = Queued { command, sequence, until: until - ANSWER_MARGIN, _room };
+        self.proposals.send(queued).await.map_err(|_| ProposeError::ShuttingDown)
     }
 
     /// Waits until the image holds the entry at `index`.
@@ -158,30 +143,33 @@ impl Metadata {
     /// # Errors
     /// The service ended before.
     pub async fn wait_applied(&self, index: u64) -> Result<Arc<Image>, Ended> {
-        let mut images = self.images.clone();
-        let reached = images.wait_for(|image| image.applied_index() >= index).await;
-        reached.map(|image| Arc::clone(&image)).map_err(|_| Ended)
+        self.reads.applied(index).await
     }
 
-    /// Confirms that this node leads, by an exchange with the quorum that begins after the call,
-    /// and gives an image that holds all that was committed before the call.
+    /// An image that holds all that was committed before the call, as the quorum confirms by an
+    /// exchange that begins after it; any node may ask. Takes 5 s at most.
     ///
     /// # Errors
     /// See [`NotConfirmed`].
-    pub async fn confirm_leader(&self) -> Result<Arc<Image>, NotConfirmed> {
-        let until = Instant::now() + Duration::from_millis(METADATA_PROPOSE_MS);
-        let confirmed = timeout_at(until, self.quorum.confirm_leader()).await;
-        match confirmed.map_err(|_| NotConfirmed::TimedOut)? {
-            Ok(index) => self.wait_applied(index).await.map_err(|_| NotConfirmed::Ended),
-            Err(QuorumError::NotLeader { leader }) => Err(NotConfirmed::NotLeader { leader }),
-            Err(QuorumError::Stopped(_)) => Err(NotConfirmed::Ended),
-        }
+    pub async fn confirm(&self) -> Result<Arc<Image>, NotConfirmed> {
+        self.reads.confirm().await
     }
 
-    /// Whether this node led the quorum when it last looked. Good for metrics; a decision needs
-    /// [`Metadata::confirm_leader`].
+    /// Who leads the quorum, as far as this node knows. Good for metrics and hints; a decision needs
+    /// [`Metadata::confirm`].
+    #[must_use]
+    pub fn leader(&self) -> Option<ReplicaKey> {
+        self.leader.leadership.borrow().leader.as_ref().map(|leader| leader.key)
+    }
+
+    /// Whether this node led the quorum when it last looked.
     #[must_use]
     pub fn is_leader(&self) -> bool {
-        self.quorum.is_leader()
+        self.leader() == Some(self.leader.me)
     }
+}
+
+/// Room for what waits.
+pub(crate) fn room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(METADATA_QUEUED_BYTES))
 }

@@ -4,27 +4,41 @@
 //! by a pure state machine that gives an [`Outcome`] or a [`Refusal`] and the next [`Image`]. This
 //! crate knows neither the wire nor the store: object names are plain texts to it.
 
+mod answers;
 pub mod balance;
+mod calls;
 mod command;
+mod confirmations;
 mod disk;
+mod follow;
+mod formation;
 mod handle;
 mod ids;
 pub mod image;
+mod leader;
 mod machine;
+mod membership;
 mod outcome;
+mod peer;
 mod quorum;
+mod reads;
 mod service;
 mod sessions;
+mod starting;
+mod state;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod wire;
 
 pub use command::*;
 pub use disk::DiskError;
-pub use handle::{Ended, Metadata, NotConfirmed, ProposeError};
-pub use ids::{DirectoryId, Incarnation};
+pub use handle::{Metadata, ProposeError};
+pub use ids::{DirectoryId, Endpoint, Incarnation, ReplicaKey, Voter};
 pub use image::Image;
+pub use membership::{QuorumCallError, QuorumDescription, ReplicaState};
 pub use outcome::{AssignmentFault, Outcome, PartitionRefusal, Refusal};
+pub use reads::{Ended, NotConfirmed};
 pub use service::{Options, Service, ServiceError, StartError};
 pub use sessions::{Reason as FenceReason, SessionOptions, Sessions};
 pub use wire::DecodeError;

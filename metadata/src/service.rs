@@ -1,25 +1,34 @@
 //! The running part: it puts what is proposed at the same time into one entry, so that many
-//! proposals share one sync of the disk.
+//! proposals share one sync of the disk, and keeps what talks to other nodes going.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use odradek_common::files::SharedFiles;
-use odradek_common::ids::BrokerId;
+use odradek_common::ids::{BrokerId, ClusterId};
 use odradek_common::limits::{
-    METADATA_ENTRY_BYTES, METADATA_ENTRY_COMMANDS, METADATA_QUEUED_PROPOSALS,
+    METADATA_ENTRY_BYTES, METADATA_ENTRY_COMMANDS, METADATA_FORWARD_MS, METADATA_PROPOSE_MS,
 };
+use odradek_common::net::SharedNetwork;
 use odradek_common::phases::Phases;
-use tokio::sync::{mpsc, watch};
+use odradek_common::random::SharedRandom;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::confirmations::{self, Confirmations};
 use crate::disk::DiskError;
-use crate::handle::{FRAMING_BYTES, Metadata, Proposal, ProposeError};
-use crate::ids::DirectoryId;
-use crate::image::Image;
-use crate::machine::Judged;
-use crate::quorum::{self, Quorum, QuorumError, RaftOptions};
+use crate::follow::FeedFollower;
+use crate::handle::{FRAMING_BYTES, ProposeError, Queued};
+use crate::ids::{DirectoryId, Endpoint};
+use crate::leader::{AskError, LeaderClient, Patience};
+use crate::peer::{Kind, PeerServer};
+use crate::quorum::Quorum;
+use crate::reads::Reads;
+use crate::waiting::Waiting;
 use crate::wire::{DecodeError, encode_entry};
 
 /// What is in flight at a shutdown gets so long to be answered.
@@ -32,12 +41,21 @@ pub struct Options {
     pub node: BrokerId,
     /// The id of its data directory. A log that was made for another is refused.
     pub directory_id: DirectoryId,
-    /// Where log and snapshots are; made if it is not there.
+    /// Where log and snapshots are; made if it is not there and this node may vote.
     pub directory: PathBuf,
-    /// True once the cluster of this node is formed: its log is never made anew then.
-    pub formed: bool,
+    /// The cluster that the data directory notes. Once it does, the log is never made anew.
+    pub cluster: Option<ClusterId>,
     /// The file system.
     pub files: SharedFiles,
+    /// The network.
+    pub network: SharedNetwork,
+    /// Randomness.
+    pub random: SharedRandom,
+    /// The voters and where they are reached (`controller.quorum.voters`). None: this node is the
+    /// only one.
+    pub voters: BTreeMap<BrokerId, Endpoint>,
+    /// Where this node listens for the others (the CONTROLLER listener), if it votes or is to.
+    pub listen: Option<Endpoint>,
     /// A snapshot is taken, and the log before it dropped, after so many entries.
     pub snapshot_entries: u64,
     /// Where the writing of snapshots is noted.
@@ -56,6 +74,14 @@ pub enum StartError {
     /// What is stored is newer than this build, or damaged.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The CONTROLLER listener.
+    #[error("the quorum's listener cannot listen on {endpoint}: {source}")]
+    Listen {
+        /// Where.
+        endpoint: Endpoint,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Raft did not come up.
     #[error("the metadata quorum did not start: {0}")]
     Raft(String),
@@ -67,8 +93,8 @@ impl StartError {
     }
 }
 
-/// The member of the quorum cannot go on: its disk failed, or what it read is damaged or too new.
-/// The process must end.
+/// The metadata cannot go on: the disk failed, or what was read is damaged or too new. The process
+/// must end.
 #[derive(Debug, thiserror::Error)]
 #[error("the metadata quorum failed: {0}")]
 pub struct ServiceError(String);
@@ -76,121 +102,176 @@ pub struct ServiceError(String);
 /// The running part of the metadata.
 #[derive(Debug)]
 pub struct Service {
-    proposals: mpsc::Receiver<Proposal>,
-    quorum: Arc<dyn Quorum>,
+    pub(crate) proposals: mpsc::Receiver<Queued>,
+    pub(crate) confirmations: Confirmations,
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) leader: Arc<LeaderClient>,
+    /// What is applied here.
+    pub(crate) reads: Reads,
+    /// Of a member.
+    pub(crate) quorum: Option<Arc<dyn Quorum>>,
+    /// Of a member with a listener.
+    pub(crate) server: Option<PeerServer>,
+    /// Of a node that is no member.
+    pub(crate) follower: Option<FeedFollower>,
 }
 
-impl Metadata {
-    /// Opens log and snapshots and starts Raft. When this returns, the image holds all that was
-    /// ever acknowledged here. Proposals are answered while [`Service::run`] runs.
-    ///
-    /// # Errors
-    /// See [`StartError`].
-    pub async fn start(options: Options) -> Result<(Service, Self), StartError> {
-        let (publish, images) = watch::channel(Arc::new(Image::default()));
-        let Options { node, directory_id, directory, formed, files, snapshot_entries, phases } =
-            options;
-        let options =
-            RaftOptions { node, directory_id, directory, formed, files, snapshot_entries, phases };
-        let quorum = quorum::start(options, publish).await?;
-        let (proposer, proposals) = mpsc::channel(METADATA_QUEUED_PROPOSALS);
-        let metadata = Self::new(proposer, images, Arc::clone(&quorum));
-        Ok((Service { proposals, quorum }, metadata))
-    }
-}
+type Tasks = JoinSet<Result<(), ServiceError>>;
 
 impl Service {
-    /// Answers proposals until `shutdown`, then stops Raft and lets go of the files.
+    /// Answers proposals and other nodes until `shutdown`, then stops Raft and lets go of the files.
     ///
     /// # Errors
     /// The quorum failed; the process must end.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), ServiceError> {
-        let ended = self.serve(&shutdown).await;
+        let mut tasks = self.spawn_tasks();
+        let ended = self.serve(&shutdown, &mut tasks).await;
         self.refuse_the_rest().await;
-        self.quorum.stop().await;
+        if let Some(quorum) = &self.quorum {
+            quorum.stop().await;
+        }
+        tasks.shutdown().await;
+        self.waiting.give_up_all();
         ended
     }
 
-    async fn serve(&mut self, shutdown: &CancellationToken) -> Result<(), ServiceError> {
-        let quorum = Arc::clone(&self.quorum);
-        let mut failed = quorum.failed();
-        let mut waiting = Vec::with_capacity(METADATA_ENTRY_COMMANDS);
+    fn spawn_tasks(&mut self) -> Tasks {
+        let mut tasks = JoinSet::new();
+        if let Some(quorum) = self.quorum.clone() {
+            tasks.spawn(async move {
+                tokio::select! {
+                    reason = quorum.failed() => Err(ServiceError(reason)),
+                    () = quorum.tend() => Ok(()),
+                }
+            });
+        }
+        if let Some(server) = self.server.take() {
+            tasks.spawn(async move {
+                server.run().await;
+                Err(ServiceError("its listener ended".to_owned()))
+            });
+        }
+        if let Some(follower) = self.follower.take() {
+            tasks.spawn(async move { Err(ServiceError(follower.run().await.to_string())) });
+        }
+        let confirmations = std::mem::replace(&mut self.confirmations, confirmations::closed());
+        let leader = Arc::clone(&self.leader);
+        tasks.spawn(async move {
+            confirmations.run(&leader).await;
+            Ok(())
+        });
+        tasks
+    }
+
+    async fn serve(
+        &mut self,
+        shutdown: &CancellationToken,
+        tasks: &mut Tasks,
+    ) -> Result<(), ServiceError> {
+        let mut queued = Vec::with_capacity(METADATA_ENTRY_COMMANDS);
         loop {
-            let room = METADATA_ENTRY_COMMANDS - waiting.len();
+            let room = METADATA_ENTRY_COMMANDS - queued.len();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                reason = &mut failed => return Err(ServiceError(reason)),
-                count = self.proposals.recv_many(&mut waiting, room), if waiting.is_empty() => {
+                Some(ended) = tasks.join_next() => check_ended(ended)?,
+                count = self.proposals.recv_many(&mut queued, room), if queued.is_empty() => {
                     if count == 0 {
                         break;
                     }
                 }
-                () = std::future::ready(()), if !waiting.is_empty() => {}
+                () = std::future::ready(()), if !queued.is_empty() => {}
             }
-            let entry = take_entry(&mut waiting);
+            let batch = self.take_batch(&mut queued);
             tokio::select! {
-                () = propose(&*quorum, entry) => {}
+                () = self.propose(batch, tasks) => {}
                 () = last_answer(shutdown) => {}
             }
         }
-        for proposal in waiting {
-            refuse(proposal);
+        for proposal in queued {
+            self.refuse(&proposal);
         }
         Ok(())
+    }
+
+    /// Takes from the front what fits into one entry. Who does not wait any more is left out.
+    fn take_batch(&self, queued: &mut Vec<Queued>) -> Vec<Queued> {
+        queued.retain(|proposal| self.waiting.is_waited_for(proposal.sequence));
+        let mut bytes = 0;
+        let fits = |proposal: &Queued| {
+            bytes += proposal.command.len() + FRAMING_BYTES;
+            bytes <= METADATA_ENTRY_BYTES
+        };
+        let count = queued.iter().map(fits).take_while(|fits| *fits).count();
+        queued.drain(..count).collect()
+    }
+
+    /// Puts a batch into the leader's log. Whoever waits is answered when it is applied here.
+    async fn propose(&self, batch: Vec<Queued>, tasks: &mut Tasks) {
+        // Who stopped waiting before this is told that nothing was proposed.
+        let sent = |proposal: &Queued| self.waiting.note_sent(proposal.sequence);
+        let batch: Vec<_> = batch.into_iter().filter(sent).collect();
+        let Some(until) = batch.iter().map(|proposal| proposal.until).min() else { return };
+        let entry = encode_entry(batch.iter().map(|proposal| &proposal.command));
+        let each = Duration::from_millis(METADATA_FORWARD_MS);
+        let patience = Patience { until, each, may_repeat: false };
+        match self.leader.ask(Kind::Propose, entry, patience).await {
+            Ok(_) => {}
+            Err(AskError::NoLeader) => {
+                let leadership = self.leader.leadership.borrow().clone();
+                let leader = leadership.leader.map(|leader| leader.key.node);
+                for proposal in batch {
+                    let answer = Err(ProposeError::NotLeader { leader });
+                    self.waiting.answer(proposal.sequence, answer);
+                }
+            }
+            Err(AskError::Refused(reason)) => {
+                for proposal in batch {
+                    let answer = Err(ProposeError::NotTaken(reason.clone()));
+                    self.waiting.answer(proposal.sequence, answer);
+                }
+            }
+            Err(AskError::Unknown(reason)) => {
+                tracing::info!(reason, "the outcome of proposals is not known");
+                let sequences = batch.into_iter().map(|proposal| proposal.sequence).collect();
+                let (reads, waiting) = (self.reads.clone(), Arc::clone(&self.waiting));
+                tasks.spawn(async move {
+                    give_up_in_time(&reads, &waiting, sequences).await;
+                    Ok(())
+                });
+            }
+        }
     }
 
     async fn refuse_the_rest(&mut self) {
         self.proposals.close();
         while let Some(proposal) = self.proposals.recv().await {
-            refuse(proposal);
+            self.refuse(&proposal);
         }
     }
+
+    fn refuse(&self, proposal: &Queued) {
+        self.waiting.answer(proposal.sequence, Err(ProposeError::ShuttingDown));
+    }
+}
+
+/// A proposal that may be lost is waited for until this node has all that is committed at a later
+/// time: most that were committed are there by then, and nobody waits for the others in vain.
+async fn give_up_in_time(reads: &Reads, waiting: &Waiting, sequences: Vec<u64>) {
+    let until = Instant::now() + Duration::from_millis(METADATA_PROPOSE_MS);
+    while Instant::now() < until && reads.confirm().await.is_err() {}
+    for sequence in sequences {
+        waiting.answer(sequence, Err(ProposeError::Unknown));
+    }
+}
+
+fn check_ended(
+    ended: Result<Result<(), ServiceError>, tokio::task::JoinError>,
+) -> Result<(), ServiceError> {
+    ended.unwrap_or_else(|error| Err(ServiceError(error.to_string())))
 }
 
 async fn last_answer(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(LAST_ANSWER_MAX).await;
-}
-
-/// Takes from the front what fits into one entry. Who does not wait any more is left out.
-fn take_entry(waiting: &mut Vec<Proposal>) -> Vec<Proposal> {
-    waiting.retain(|proposal| !proposal.answer.is_closed());
-    let mut bytes = 0;
-    let fits = |proposal: &Proposal| {
-        bytes += proposal.command.len() + FRAMING_BYTES;
-        bytes <= METADATA_ENTRY_BYTES
-    };
-    let count = waiting.iter().map(fits).take_while(|fits| *fits).count();
-    waiting.drain(..count).collect()
-}
-
-async fn propose(quorum: &dyn Quorum, proposals: Vec<Proposal>) {
-    if proposals.is_empty() {
-        return;
-    }
-    let entry = encode_entry(proposals.iter().map(|proposal| &proposal.command));
-    match quorum.propose(entry).await {
-        Ok(outcomes) => answer(proposals, outcomes),
-        Err(QuorumError::NotLeader { leader }) => {
-            for proposal in proposals {
-                let _ = proposal.answer.send(Err(ProposeError::NotLeader { leader }));
-            }
-        }
-        // Dropped without an answer: unknown. `failed` tells the reason.
-        Err(QuorumError::Stopped(_)) => {}
-    }
-}
-
-/// A proposer that went away needs no answer.
-fn answer(proposals: Vec<Proposal>, outcomes: Vec<Judged>) {
-    debug_assert_eq!(proposals.len(), outcomes.len(), "one outcome a command");
-    for (proposal, outcome) in proposals.into_iter().zip(outcomes) {
-        drop(proposal.room);
-        let _ = proposal.answer.send(Ok(outcome));
-    }
-}
-
-fn refuse(proposal: Proposal) {
-    let _ = proposal.answer.send(Err(ProposeError::ShuttingDown));
 }

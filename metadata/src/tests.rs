@@ -1,5 +1,9 @@
 //! A whole node: start, propose, restart, and what a power cut leaves.
 
+mod cluster;
+mod observers;
+mod several;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,8 +27,12 @@ fn options(files: &SimFiles) -> Options {
         node: BrokerId(1),
         directory_id: DirectoryId(uuid::Uuid::from_u128(1)),
         directory: PathBuf::from(DIRECTORY),
-        formed: false,
+        cluster: None,
         files: Arc::new(files.clone()),
+        network: Arc::new(odradek_common::net::RealNetwork),
+        random: Arc::new(SeededRandom::from_os()),
+        voters: BTreeMap::new(),
+        listen: None,
         snapshot_entries: 1000,
         phases: odradek_common::phases::Phases::none(),
     }
@@ -41,7 +49,19 @@ impl Node {
         let (service, metadata) = Metadata::start(options).await?;
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(service.run(shutdown.clone()));
-        Ok(Self { metadata, shutdown, running })
+        let node = Self { metadata, shutdown, running };
+        let founders = node.metadata.founders().await;
+        let led = match node.metadata.initialise(&founders).await {
+            Ok(()) => node.metadata.caught_up().await.map_err(StartError::raft),
+            Err(error) => Err(error),
+        };
+        match led {
+            Ok(_) => Ok(node),
+            Err(error) => {
+                node.shutdown.cancel();
+                Err(node.running.await.unwrap().map_or_else(StartError::raft, |()| error))
+            }
+        }
     }
 
     async fn on(files: &SimFiles) -> Self {
@@ -97,7 +117,7 @@ async fn a_lone_voter_leads_and_confirms_it() {
     node.form().await;
     assert!(node.metadata.is_leader());
     let before = node.metadata.applied_index();
-    assert!(node.metadata.confirm_leader().await.unwrap().applied_index() >= before);
+    assert!(node.metadata.confirm().await.unwrap().applied_index() >= before);
     let metadata = node.metadata.clone();
     let waiting = tokio::spawn(async move { metadata.wait_applied(before + 1).await });
     node.metadata.propose(topic_number(1)).await.unwrap();
@@ -105,7 +125,7 @@ async fn a_lone_voter_leads_and_confirms_it() {
     let metadata = node.metadata.clone();
     node.stop().await;
     assert_eq!(metadata.wait_applied(before + 1_000).await.unwrap_err(), Ended);
-    assert_eq!(metadata.confirm_leader().await.unwrap_err(), NotConfirmed::Ended);
+    assert_eq!(metadata.confirm().await.unwrap_err(), NotConfirmed::Ended);
     let late = metadata.propose(topic_number(2)).await;
     assert_eq!(late, Err(ProposeError::ShuttingDown));
     assert!(metadata.image().topic(topic(1)).is_some(), "the image stays");
@@ -264,7 +284,7 @@ async fn another_disk_or_node_does_not_start() {
 /// An empty log in its place would be an empty cluster, beside the old one's objects.
 #[tokio::test]
 async fn the_log_of_a_formed_cluster_is_never_made_anew() {
-    let formed = |files| Options { formed: true, ..options(files) };
+    let formed = |files| Options { cluster: Some("cluster".parse().unwrap()), ..options(files) };
     let files = SimFiles::new();
     let node = Node::on(&files).await;
     node.form().await;
@@ -307,14 +327,15 @@ async fn a_log_of_a_newer_build_is_refused_with_a_clear_message() {
     let shared: SharedFiles = Arc::new(files.clone());
     let identity = Identity { node: BrokerId(1), directory: options(&files).directory_id };
     let log = Log::open(&shared, Path::new(DIRECTORY), identity, false).unwrap();
-    let (index, mut entry) = log.last().unwrap().unwrap();
+    let (index, entry) = log.last().unwrap().unwrap();
+    let mut entry = entry.to_vec();
     let command = crate::wire::encode_command(&Command::RegisterBroker(broker_of(1)));
     assert_eq!(command[..2], [8, 1], "tag 1 is the version");
     let at = entry.windows(command.len()).position(|bytes| bytes == command).unwrap();
     entry[at + 1] = 9;
     log.append(&[(index, entry)]).unwrap();
     drop(log);
-    let refused = Metadata::start(options(&files)).await.map(drop).unwrap_err();
+    let refused = Node::start(options(&files)).await.map(drop).unwrap_err();
     assert!(refused.to_string().contains("format version 9"), "{refused}");
 }
 

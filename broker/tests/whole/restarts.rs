@@ -1,5 +1,6 @@
 //! Restarts after something was damaged or lost.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use odradek_broker::directory::DataDirectory;
 use odradek_common::files::sim::SimFiles;
 use odradek_common::files::{Files, SharedFiles};
 use odradek_common::ids::BrokerId;
+use odradek_common::net::RealNetwork;
 use odradek_common::phases::Phases;
 use odradek_common::random::SeededRandom;
 use odradek_metadata::{Metadata, Options};
@@ -203,8 +205,12 @@ fn make_empty_log(files: &SimFiles, directory: &Path) {
         node: BrokerId(node),
         directory_id: data.id,
         directory: directory.into(),
-        formed: false,
+        cluster: None,
         files,
+        network: Arc::new(RealNetwork),
+        random: Arc::new(random),
+        voters: BTreeMap::new(),
+        listen: None,
         snapshot_entries: 100,
         phases: Phases::none(),
     };

@@ -6,6 +6,7 @@ use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use odradek_common::files::{File, OpenMode, SharedFiles};
 use odradek_common::ids::BrokerId;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -105,26 +106,42 @@ impl Log {
     }
 
     /// The entries of a range of indexes, in order.
+    #[cfg(test)]
     pub(crate) fn read(
         &self,
         range: impl RangeBounds<u64>,
-    ) -> Result<Vec<(u64, Vec<u8>)>, DiskError> {
+    ) -> Result<Vec<(u64, Bytes)>, DiskError> {
+        self.read_some(range, usize::MAX, usize::MAX)
+    }
+
+    /// The first entries of a range of indexes, in order: `count` at most, and of no more than
+    /// `bytes` together, but for one that is longer alone.
+    pub(crate) fn read_some(
+        &self,
+        range: impl RangeBounds<u64>,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<(u64, Bytes)>, DiskError> {
         let read = self.db.begin_read().map_err(redb::Error::from)?;
         let table = read.open_table(ENTRIES).map_err(redb::Error::from)?;
-        let mut entries = Vec::new();
+        let (mut entries, mut sum) = (Vec::new(), 0);
         for entry in table.range(range).map_err(redb::Error::from)? {
-            let (index, bytes) = entry.map_err(redb::Error::from)?;
-            entries.push((index.value(), bytes.value().to_vec()));
+            let (index, entry) = entry.map_err(redb::Error::from)?;
+            sum += entry.value().len();
+            if entries.len() == count || (sum > bytes && !entries.is_empty()) {
+                break;
+            }
+            entries.push((index.value(), Bytes::copy_from_slice(entry.value())));
         }
         Ok(entries)
     }
 
     /// The last entry, if there is one.
-    pub(crate) fn last(&self) -> Result<Option<(u64, Vec<u8>)>, DiskError> {
+    pub(crate) fn last(&self) -> Result<Option<(u64, Bytes)>, DiskError> {
         let read = self.db.begin_read().map_err(redb::Error::from)?;
         let table = read.open_table(ENTRIES).map_err(redb::Error::from)?;
         let last = table.last().map_err(redb::Error::from)?;
-        Ok(last.map(|(index, bytes)| (index.value(), bytes.value().to_vec())))
+        Ok(last.map(|(index, bytes)| (index.value(), Bytes::copy_from_slice(bytes.value()))))
     }
 
     /// Removes the entries from `index` on.

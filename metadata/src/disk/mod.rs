@@ -10,7 +10,9 @@ mod tests;
 use std::path::PathBuf;
 
 pub(crate) use log::{Identity, Log};
-pub(crate) use snapshots::{Snapshots, StoredSnapshot};
+pub(crate) use snapshots::{
+    SnapshotPiece, Snapshots, StoredSnapshot, decode as decode_snapshot_file,
+};
 
 use crate::ids::DirectoryId;
 use crate::wire::DecodeError;

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use odradek_common::files::{File, OpenMode, SharedFiles};
 use odradek_common::phases::{Phase, Phases};
 use parking_lot::Mutex;
@@ -28,6 +29,19 @@ pub(crate) struct StoredSnapshot {
     pub(crate) description: Vec<u8>,
     /// The image.
     pub(crate) image: Vec<u8>,
+}
+
+/// A piece of the file of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SnapshotPiece {
+    /// The index of the snapshot.
+    pub(crate) index: u64,
+    /// Bytes of the whole file.
+    pub(crate) total: u64,
+    /// Where in it the piece begins.
+    pub(crate) offset: u64,
+    /// The piece.
+    pub(crate) bytes: Bytes,
 }
 
 /// The snapshots of one directory.
@@ -56,7 +70,7 @@ impl Snapshots {
         let _one = self.writing.lock();
         let _in = self.phases.enter(Phase::Snapshot);
         let new = self.directory.join(NEW_FILE);
-        let path = self.directory.join(format!("{PREFIX}{index:020}"));
+        let path = self.path(index);
         let file = self.files.open(&new, OpenMode::ReadWrite).map_err(at(&new))?;
         write_file(&*file, snapshot).map_err(at(&new))?;
         drop(file);
@@ -89,6 +103,32 @@ impl Snapshots {
         }
     }
 
+    /// Up to `limit` bytes of the file of the snapshot at an index, from an offset on; the beginning
+    /// of the newest file if that one is gone, or none is asked for.
+    pub(crate) fn piece(
+        &self,
+        wanted: Option<(u64, u64)>,
+        limit: usize,
+    ) -> Result<Option<SnapshotPiece>, DiskError> {
+        let Some(newest) = self.paths()?.into_iter().filter_map(|path| index_of(&path)).max()
+        else {
+            return Ok(None);
+        };
+        // Older ones are removed: one that is asked for is the newest, or gone.
+        let (index, offset) = wanted.filter(|(index, _)| *index == newest).unwrap_or((newest, 0));
+        let path = self.path(index);
+        let file = self.files.open(&path, OpenMode::Read).map_err(at(&path))?;
+        let total = file.len().map_err(at(&path))?;
+        let rest = usize::try_from(total.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; rest.min(limit)];
+        file.read_exact_at(&mut bytes, offset).map_err(at(&path))?;
+        Ok(Some(SnapshotPiece { index, total, offset, bytes: bytes.into() }))
+    }
+
+    fn path(&self, index: u64) -> PathBuf {
+        self.directory.join(format!("{PREFIX}{index:020}"))
+    }
+
     fn paths(&self) -> Result<Vec<PathBuf>, DiskError> {
         let entries = self.files.list(&self.directory).map_err(at(&self.directory))?;
         let is_snapshot = |path: &PathBuf| {
@@ -96,6 +136,10 @@ impl Snapshots {
         };
         Ok(entries.into_iter().map(|entry| entry.path).filter(is_snapshot).collect())
     }
+}
+
+fn index_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok()
 }
 
 fn write_file(file: &dyn File, snapshot: &StoredSnapshot) -> std::io::Result<()> {
@@ -125,7 +169,8 @@ fn read_file(file: &dyn File) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Result<StoredSnapshot, DecodeError> {
+/// Reads a whole file of a snapshot.
+pub(crate) fn decode(bytes: &[u8]) -> Result<StoredSnapshot, DecodeError> {
     let damaged = |reason: &str| DecodeError::damaged(WHAT, reason);
     if bytes.len() < HEAD_BYTES + CRC_BYTES || !bytes.starts_with(MAGIC) {
         return Err(damaged("it does not begin as one"));

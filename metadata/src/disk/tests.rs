@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use odradek_common::files::sim::{Op, SimFiles};
 use odradek_common::files::{OpenMode, SharedFiles};
 use odradek_common::ids::BrokerId;
@@ -45,7 +46,7 @@ fn steps() -> Vec<Step> {
 
 #[derive(Debug, PartialEq)]
 struct Seen {
-    entries: Vec<(u64, Vec<u8>)>,
+    entries: Vec<(u64, Bytes)>,
     vote: Option<Vec<u8>>,
     purged: Option<Vec<u8>>,
 }

@@ -21,6 +21,12 @@ pub(super) struct CommandRecord {
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23"
     )]
     pub body: Option<CommandBody>,
+    /// Who proposed it: a random number of the process. 0 for nobody.
+    #[prost(fixed64, tag = "100")]
+    pub proposer: u64,
+    /// Which of its proposals.
+    #[prost(uint64, tag = "101")]
+    pub sequence: u64,
 }
 
 #[derive(Clone, PartialEq, Oneof)]

@@ -11,7 +11,9 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use entry::{decode_entry, encode_command, encode_entry};
+#[cfg(test)]
+pub(crate) use entry::encode_command;
+pub(crate) use entry::{Origin, decode_entry, encode_entry, encode_proposal};
 pub(crate) use snapshot::{decode_snapshot, encode_snapshot};
 
 /// The version of commands that this build writes, and the newest that it reads.

@@ -185,7 +185,7 @@ fn commands_of_version_1_are_read() {
     for (line, (name, command)) in COMMANDS_V1.lines().zip(commands) {
         let stored: Bytes = unhex(line.split_once(' ').unwrap().1).into();
         let entry = encode_entry([&stored, &stored]);
-        assert_eq!(decode_entry(&entry).unwrap(), [command.clone(), command], "{name}");
+        assert_eq!(decode_entry(&entry).unwrap().commands, [command.clone(), command], "{name}");
     }
 }
 
@@ -207,7 +207,7 @@ fn a_command_that_says_nothing_is_refused() {
         let entry = encode_entry([&Bytes::copy_from_slice(bytes)]);
         assert!(matches!(decode_entry(&entry), Err(DecodeError::Damaged { .. })), "{bytes:?}");
     }
-    assert_eq!(decode_entry(&[]).unwrap(), []);
+    assert_eq!(decode_entry(&[]).unwrap().commands, []);
 }
 
 /// An image with something of everything.

@@ -403,7 +403,7 @@ proptest! {
         let half = entries.len() / 2;
         for (i, (index, commands)) in entries.iter().enumerate() {
             let encoded: Vec<_> = commands.iter().map(encode_command).collect();
-            let decoded = decode_entry(&encode_entry(&encoded)).unwrap();
+            let decoded = decode_entry(&encode_entry(&encoded)).unwrap().commands;
             prop_assert_eq!(&decoded, commands);
             other.apply_entry(*index, &decoded);
             if i == half {

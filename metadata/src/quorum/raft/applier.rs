@@ -5,45 +5,47 @@ use std::sync::Arc;
 
 use openraft::storage::RaftStateMachine;
 use openraft::{
-    AnyError, EmptyNode, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, SnapshotMeta,
+    AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, SnapshotMeta,
     StorageError, StorageIOError, StoredMembership,
 };
-use tokio::sync::watch;
 
+use super::log_size::LogSize;
 use super::{Config, Entry, LogId, NodeId, Proposal, aside, codec};
 use crate::disk::{DiskError, Snapshots, StoredSnapshot};
+use crate::ids::Endpoint;
 use crate::image::Image;
-use crate::machine::Judged;
-use crate::wire::{DecodeError, decode_entry, decode_snapshot, encode_snapshot};
+use crate::state::{Applying, State};
+use crate::wire::{DecodeError, decode_snapshot, encode_snapshot};
 
-type Meta = SnapshotMeta<NodeId, EmptyNode>;
+type Meta = SnapshotMeta<NodeId, Endpoint>;
 
 /// Where the applied state stands.
 #[derive(Clone, Debug, Default)]
 struct Position {
     last: Option<LogId>,
-    membership: StoredMembership<NodeId, EmptyNode>,
+    membership: StoredMembership<NodeId, Endpoint>,
 }
 
 /// Applies entries to the image and publishes it.
 #[derive(Debug)]
 pub(super) struct Applier {
-    images: watch::Sender<Arc<Image>>,
+    state: State,
     position: Position,
     snapshots: Arc<Snapshots>,
+    size: Arc<LogSize>,
 }
 
 impl Applier {
     /// Begins at the newest snapshot.
     pub(super) fn open(
-        snapshots: Snapshots,
-        images: watch::Sender<Arc<Image>>,
+        snapshots: Arc<Snapshots>,
+        state: State,
+        size: Arc<LogSize>,
     ) -> Result<Self, OpenError> {
         let newest = snapshots.newest()?;
-        let mut applier =
-            Self { images, position: Position::default(), snapshots: Arc::new(snapshots) };
+        let mut applier = Self { state, position: Position::default(), snapshots, size };
         if let Some(snapshot) = newest {
-            let meta = codec::decode_meta(&snapshot.description)?;
+            let meta = codec::decode_meta(snapshot.description.as_slice())?;
             applier.stand_at(&meta, decode_snapshot(&snapshot.image)?);
         }
         Ok(applier)
@@ -52,22 +54,30 @@ impl Applier {
     fn stand_at(&mut self, meta: &Meta, image: Image) {
         let (last, membership) = (meta.last_log_id, meta.last_membership.clone());
         self.position = Position { last, membership };
-        self.images.send_replace(Arc::new(image));
+        self.state.replace(image);
     }
+}
 
-    fn apply_one(&mut self, image: &mut Image, entry: Entry) -> Result<Vec<Judged>, DecodeError> {
-        let id = entry.log_id;
-        let commands = match entry.payload {
-            EntryPayload::Blank => Vec::new(),
-            EntryPayload::Normal(Proposal(commands)) => decode_entry(&commands)?,
-            EntryPayload::Membership(membership) => {
-                self.position.membership = StoredMembership::new(Some(id), membership);
-                Vec::new()
-            }
-        };
-        self.position.last = Some(id);
-        Ok(image.apply_entry(id.index, &commands))
+fn apply(
+    applying: &mut Applying<'_>,
+    position: &mut Position,
+    size: &LogSize,
+    entry: Entry,
+) -> Result<(), DecodeError> {
+    let id = entry.log_id;
+    match entry.payload {
+        EntryPayload::Blank => applying.apply(id.index, None)?,
+        EntryPayload::Normal(Proposal { commands, .. }) => {
+            size.add(commands.len());
+            applying.apply(id.index, Some(&commands))?;
+        }
+        EntryPayload::Membership(membership) => {
+            position.membership = StoredMembership::new(Some(id), membership);
+            applying.apply(id.index, None)?;
+        }
     }
+    position.last = Some(id);
+    Ok(())
 }
 
 /// The newest snapshot cannot be used.
@@ -84,31 +94,31 @@ impl RaftStateMachine<Config> for Applier {
 
     async fn applied_state(
         &mut self,
-    ) -> Result<(Option<LogId>, StoredMembership<NodeId, EmptyNode>), StorageError<NodeId>> {
+    ) -> Result<(Option<LogId>, StoredMembership<NodeId, Endpoint>), StorageError<NodeId>> {
         Ok((self.position.last, self.position.membership.clone()))
     }
 
-    /// An entry that cannot be decoded stops the node: to pass over it would be to hold another
-    /// state than the rest of the quorum.
-    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Vec<Judged>>, StorageError<NodeId>>
+    /// An entry that cannot be decoded stops the node.
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<()>, StorageError<NodeId>>
     where
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut image = Image::clone(&self.images.borrow());
-        let mut outcomes = Vec::new();
+        let mut applying = self.state.begin();
+        let mut done = Vec::new();
         for entry in entries {
             let id = entry.log_id;
-            let applied = self.apply_one(&mut image, entry);
-            outcomes.push(applied.map_err(|e| StorageIOError::apply(id, AnyError::new(&e)))?);
+            let applied = apply(&mut applying, &mut self.position, &self.size, entry);
+            applied.map_err(|e| StorageIOError::apply(id, AnyError::new(&e)))?;
+            done.push(());
         }
-        self.images.send_replace(Arc::new(image));
-        Ok(outcomes)
+        applying.publish();
+        Ok(done)
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
         Builder {
-            image: Arc::clone(&self.images.borrow()),
+            image: self.state.image(),
             position: self.position.clone(),
             snapshots: Arc::clone(&self.snapshots),
         }
@@ -141,7 +151,7 @@ impl RaftStateMachine<Config> for Applier {
         let newest = aside(move || snapshots.newest()).await;
         let newest = newest.map_err(|error| StorageIOError::read_snapshot(None, error))?;
         let Some(newest) = newest else { return Ok(None) };
-        let meta = codec::decode_meta(&newest.description)
+        let meta = codec::decode_meta(newest.description.as_slice())
             .map_err(|e| StorageIOError::read_snapshot(None, AnyError::new(&e)))?;
         Ok(Some(Snapshot { meta, snapshot: Box::new(Cursor::new(newest.image)) }))
     }

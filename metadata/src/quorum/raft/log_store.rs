@@ -4,8 +4,11 @@ use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
+use odradek_common::limits::{METADATA_APPEND_BYTES, METADATA_APPEND_ENTRIES};
 use openraft::storage::{LogFlushed, RaftLogStorage};
-use openraft::{AnyError, LogState, OptionalSend, RaftLogReader, StorageError, StorageIOError};
+use openraft::{
+    AnyError, EntryPayload, LogState, OptionalSend, RaftLogReader, StorageError, StorageIOError,
+};
 
 use super::{Config, Entry, LogId, NodeId, Vote, aside, codec};
 use crate::disk::{DiskError, Log};
@@ -19,6 +22,24 @@ pub(super) struct LogStore {
 impl LogStore {
     pub(super) fn new(log: Log) -> Self {
         Self { log: Arc::new(log) }
+    }
+
+    /// The log as it lies on the disk.
+    pub(super) fn log(&self) -> Arc<Log> {
+        Arc::clone(&self.log)
+    }
+
+    async fn read(
+        &self,
+        range: (Bound<u64>, Bound<u64>),
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<Entry>, StorageError<NodeId>> {
+        let entries = self.on_disk(move |log| log.read_some(range, count, bytes)).await;
+        let entries = entries.map_err(StorageIOError::read_logs)?;
+        let decode = |(_, bytes)| codec::decode_entry(bytes);
+        let entries: Result<Vec<_>, _> = entries.into_iter().map(decode).collect();
+        Ok(entries.map_err(|error| StorageIOError::read_logs(AnyError::new(&error)))?)
     }
 
     async fn on_disk<T: Send + 'static>(
@@ -35,13 +56,18 @@ impl RaftLogReader<Config> for LogStore {
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, StorageError<NodeId>> {
-        let range: (Bound<u64>, Bound<u64>) =
-            (range.start_bound().cloned(), range.end_bound().cloned());
-        let entries = self.on_disk(move |log| log.read(range)).await;
-        let entries = entries.map_err(StorageIOError::read_logs)?;
-        let decode = |(_, bytes)| codec::decode_entry(bytes);
-        let entries: Result<Vec<_>, _> = entries.into_iter().map(decode).collect();
-        Ok(entries.map_err(|error| StorageIOError::read_logs(AnyError::new(&error)))?)
+        let range = (range.start_bound().cloned(), range.end_bound().cloned());
+        self.read(range, usize::MAX, usize::MAX).await
+    }
+
+    /// What one append to a follower carries.
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, StorageError<NodeId>> {
+        let range = (Bound::Included(start), Bound::Excluded(end));
+        self.read(range, METADATA_APPEND_ENTRIES, METADATA_APPEND_BYTES).await
     }
 }
 
@@ -85,7 +111,12 @@ impl RaftLogStorage<Config> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let encode = |entry: Entry| (entry.log_id.index, codec::encode_entry(&entry));
+        let encode = |entry: Entry| {
+            if let EntryPayload::Normal(proposal) = &entry.payload {
+                proposal.note_appended();
+            }
+            (entry.log_id.index, codec::encode_entry(&entry))
+        };
         let entries: Vec<_> = entries.into_iter().map(encode).collect();
         match self.on_disk(move |log| log.append(&entries)).await {
             Ok(()) => {
@@ -102,7 +133,7 @@ impl RaftLogStorage<Config> for LogStore {
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError<NodeId>> {
-        let mark = codec::encode_log_id(&log_id);
+        let mark = codec::encode_log_id(log_id);
         let purged = self.on_disk(move |log| log.purge(log_id.index, &mark)).await;
         Ok(purged.map_err(StorageIOError::write_logs)?)
     }
