@@ -82,6 +82,7 @@ fn owner_leader_epoch_and_flushed_end_are_conditions() {
     let mut short = world.next_hand_over(two, 0, 10);
     assert_eq!(world.handed_over(short.clone()), moved);
     short.items[0].end = 12;
+    short.index_object = Some("handed/2".to_owned());
     assert_eq!(world.handed_over(short), Ok(LeaderEpoch(1)));
     assert_eq!(world.handed_over(good), Err(PartitionRefusal::NotOwner { owner: two }));
 }
