@@ -89,6 +89,12 @@ fn a_store_that_fails_loses_nothing() {
 
 #[test]
 fn an_outage_slows_refuses_and_passes() {
+    for outage in [Outage::Refused, Outage::Silent] {
+        slows_refuses_and_passes(outage);
+    }
+}
+
+fn slows_refuses_and_passes(outage: Outage) {
     let (store, faults) = store(1);
     let files = SimFiles::new();
     let flags = ["wal.slot.bytes=65536", "wal.unlanded.bytes=1048576", "flush.interval.ms=60000"];
@@ -102,15 +108,16 @@ fn an_outage_slows_refuses_and_passes() {
         let request = produce_request("t", 0, one, 500);
         let answer = wire.call(&request, 11).await.ok().unwrap();
         assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
-        faults.outage(Outage::Refused);
+        faults.outage(outage);
         for _ in 0..12 {
             let begun = Instant::now();
             let answer = wire.call(&request, 11).await.ok().unwrap();
             // REQUEST_TIMED_OUT: may be tried again.
             assert_eq!(answer.responses[0].partition_responses[0].error_code, 7);
-            assert!(begun.elapsed() < Duration::from_secs(5));
+            let took = begun.elapsed();
+            assert!(took < Duration::from_secs(5), "{outage:?}: {took:?}");
             let unlanded = core.chain.stats().unlanded_bytes;
-            assert!(unlanded < (1 << 20) + 2 * value.len(), "{unlanded}");
+            assert!(unlanded < (1 << 20) + 2 * value.len(), "{outage:?}: {unlanded}");
             let mut reader = Wire::open(port).await.ok().unwrap();
             assert_eq!(reader.read("t", 0, 0, 0).await.ok().unwrap().len(), 1);
         }
@@ -120,7 +127,7 @@ fn an_outage_slows_refuses_and_passes() {
             .error_code
             != 0
         {
-            assert!(Instant::now() < until, "it does not recover");
+            assert!(Instant::now() < until, "{outage:?}: it does not recover");
         }
     });
     drop(core);
