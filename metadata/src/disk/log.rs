@@ -106,6 +106,7 @@ impl Log {
     }
 
     /// The entries of a range of indexes, in order.
+    #[cfg(test)]
     pub(crate) fn read(
         &self,
         range: impl RangeBounds<u64>,

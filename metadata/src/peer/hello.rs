@@ -39,11 +39,6 @@ impl Introduction {
         Self { me, noted, images }
     }
 
-    /// This node.
-    pub(crate) fn me(&self) -> ReplicaKey {
-        self.me
-    }
-
     fn cluster(&self) -> String {
         let formed = self.images.borrow().cluster().map(|cluster| cluster.id.clone());
         formed.or_else(|| self.noted.clone()).map(|id| id.to_string()).unwrap_or_default()
