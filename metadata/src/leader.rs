@@ -151,17 +151,17 @@ impl LeaderClient {
         tokio::select! {
             biased;
             answer = answer => answer,
-            () = self.other_leader(asked.key, term) => {
+            () = self.other_leader(asked.target.node, term) => {
                 Err(CallError::Lost("another node leads now".to_owned()))
             }
         }
     }
 
     /// Completes when a later leader is known than the one that is asked.
-    async fn other_leader(&self, asked: Option<ReplicaKey>, term: u64) {
+    async fn other_leader(&self, asked: BrokerId, term: u64) {
         let mut leadership = self.leadership.clone();
         let other = leadership.wait_for(|now| {
-            now.term > term && now.leader.as_ref().is_some_and(|now| Some(now.key) != asked)
+            now.term > term && now.leader.as_ref().is_some_and(|now| now.key.node != asked)
         });
         if other.await.is_err() {
             std::future::pending::<()>().await;

@@ -98,7 +98,13 @@ async fn a_leader_that_is_cut_off_confirms_nothing() {
         let metadata = cluster.metadata(old);
         tokio::spawn(async move { metadata.propose(topic_number(50)).await })
     };
-    create(&cluster, other, 2).await;
+    // What was sent to the old leader may or may not have been done: one looks, and asks again.
+    let made = async {
+        while cluster.metadata(other).image().topic(topic(2)).is_none() {
+            let _ = cluster.metadata(other).propose(topic_number(2)).await;
+        }
+    };
+    timeout(SOON, made).await.expect("the others go on");
     let stale = cluster.metadata(old).confirm().await;
     assert!(
         matches!(stale, Err(NotConfirmed::TimedOut | NotConfirmed::NotLeader { .. })),

