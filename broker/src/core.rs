@@ -7,11 +7,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use kafka_protocol::ResponseError;
 use odradek_common::clock::SharedClock;
-use odradek_common::ids::{ChainId, ClusterId, LeaderEpoch, TopicId, TopicPartition};
+use odradek_common::ids::{BrokerId, ChainId, ClusterId, LeaderEpoch, TopicId, TopicPartition};
 use odradek_common::limits::FETCH_WAIT_MAX_MS;
 use odradek_common::phases::Phases;
 use odradek_common::random::SharedRandom;
-use odradek_metadata::{Command, Image, Incarnation, Metadata, Outcome, ProposeError};
+use odradek_metadata::image::Registration;
+use odradek_metadata::{Command, Image, Incarnation, Metadata, NotCopied, Outcome, ProposeError};
 use odradek_storage::attempt::Attempt;
 use odradek_storage::catalog::Catalog;
 use odradek_storage::names::Names;
@@ -100,6 +101,8 @@ pub struct Core {
     pub request_bytes: RequestBudget,
     /// Bytes of answers on their way out.
     pub answer_bytes: AnswerBudget,
+    /// Bytes of what connections remember of refused batches.
+    pub refused_bytes: RequestBudget,
     /// Connections open.
     pub connections: Arc<Connections>,
     /// The object store.
@@ -159,6 +162,32 @@ impl Core {
         self.metadata.image()
     }
 
+    /// Whether the quorum has more voters than one: now, at its formation, or by the settings.
+    #[must_use]
+    pub fn has_several_voters(&self) -> bool {
+        let founders = self.image().cluster().map_or(0, |cluster| cluster.directories.len());
+        founders > 1 || self.settings().voters.len() > 1 || self.metadata.voter_count() > 1
+    }
+
+    /// Waits until the bucket's copy of the metadata holds all up to `index`. A lone voter makes no copies: its
+    /// own log is the copy from which it goes on (decision 16).
+    ///
+    /// # Errors
+    /// It is not there in time.
+    pub async fn copied(&self, index: u64) -> Result<(), NotCopied> {
+        if self.has_several_voters() { self.metadata.copied(index).await } else { Ok(()) }
+    }
+
+    /// The broker that clients are told is the controller: the one that leads the quorum, if it is one; any
+    /// serves what is meant for it.
+    #[must_use]
+    pub fn controller(&self) -> BrokerId {
+        let leader = self.metadata.leader().map(|leader| leader.node);
+        let image = self.image();
+        let is_live = |node: &BrokerId| image.broker(*node).is_some_and(Registration::is_live);
+        leader.filter(is_live).unwrap_or(self.me.broker)
+    }
+
     /// The id of the live topic `name`.
     #[must_use]
     pub fn topic_id(&self, name: &str) -> Option<TopicId> {
@@ -193,8 +222,8 @@ impl Core {
     }
 
     /// The same, but waits until `deadline` for a partition that the metadata gives to this broker
-    /// and that it has not taken up yet: clients are told who owns a partition when that is
-    /// committed, and what they send in a row must not be refused in part.
+    /// and that it has not taken up yet, as long as the metadata does: clients are told who owns a
+    /// partition when that is committed, and what they send in a row is not to be refused in part.
     ///
     /// # Errors
     /// As [`Self::owned_log`].
@@ -204,18 +233,23 @@ impl Core {
         deadline: Instant,
     ) -> Result<Arc<PartitionLog>, ResponseError> {
         match self.owned_log(id) {
-            Err(ResponseError::NotLeaderOrFollower) if self.is_mine(id) => {}
+            Err(ResponseError::NotLeaderOrFollower) if self.is_mine(&self.image(), id) => {}
             decided => return decided,
         }
-        let mut changes = self.logs.changes();
-        let taken = changes.wait_for(|_| self.logs.get(&id).is_some() || !self.is_mine(id));
-        let _ = tokio::time::timeout_at(deadline, taken).await;
+        let (mut changes, mut images) = (self.logs.changes(), self.metadata.subscribe());
+        let decided = async {
+            tokio::select! {
+                _ = changes.wait_for(|_| self.logs.get(&id).is_some()) => {}
+                _ = images.wait_for(|image| !self.is_mine(image, id)) => {}
+            }
+        };
+        let _ = tokio::time::timeout_at(deadline, decided).await;
         self.owned_log(id)
     }
 
-    /// Whether the metadata, as this broker knows it, gives a partition to it.
-    fn is_mine(&self, id: TopicPartition) -> bool {
-        self.image().partition(id).is_some_and(|partition| partition.owner == self.me)
+    /// Whether `image` gives a partition to this broker.
+    fn is_mine(&self, image: &Image, id: TopicPartition) -> bool {
+        image.partition(id).is_some_and(|partition| partition.owner == self.me)
     }
 
     /// The leader epochs of a partition since its log start, with their start offsets.
@@ -262,6 +296,7 @@ impl Core {
             begin_attempt: &|| self.begin_attempt(),
             me: self.me,
             now_ms: self.clock.now_ms(),
+            producer_expiration_ms: self.producer_expiration_ms(),
             phases: &self.phases,
         };
         work(&takeover).await

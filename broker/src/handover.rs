@@ -1,5 +1,5 @@
 //! Handover (law 3.3): partitions go to another broker with their owner's word. They are frozen, what
-//! was appended becomes durable, an index object names what of it was not flushed, and one entry
+//! was appended becomes durable, an index object names what of it was not flushed, and an entry
 //! of the metadata states where each ends and who goes on. Metadata moves, no bytes.
 //!
 //! Until the entry is proposed, giving up is free. From then on a partition stays frozen until a
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odradek_common::ids::{LeaderEpoch, SlotNumber, TopicPartition};
-use odradek_common::limits::COMMAND_RANGES;
 use odradek_metadata::image::Partition;
 use odradek_metadata::{
-    Command, HandOver, HandedPartition, Image, Incarnation, Outcome, PartitionRefusal, ProposeError,
+    Command, HandOver, HandedPartition, Image, Incarnation, NotConfirmed, Outcome,
+    PartitionRefusal, ProposeError,
 };
 use odradek_storage::flush::{self, FlushError, SlotPart};
 use odradek_storage::range::Place;
@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use crate::core::Core;
+use crate::handed::{Named, named};
 use crate::partition::{PartitionLog, checkpoint};
 
 /// The pause between two attempts to take a handover back whose outcome is not known.
@@ -51,6 +52,9 @@ impl HandedSlots {
 /// Why partitions were not handed over. They are owned here still, and take appends.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoverError {
+    /// The quorum is away: nothing would be decided, and the partitions would wait for it frozen.
+    #[error("the quorum does not answer: {0}")]
+    Quorum(#[from] NotConfirmed),
     /// What was appended cannot become durable any more.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -72,6 +76,7 @@ pub async fn hand_over(
     to: Incarnation,
     logs: Vec<Arc<PartitionLog>>,
 ) -> Result<usize, HandoverError> {
+    core.metadata.confirm().await?;
     // A flush would move the flushed ends that the entry is conditional on.
     let _no_flush = core.flushing.lock().await;
     let frozen = Frozen(logs.into_iter().filter(|log| log.freeze()).collect());
@@ -80,8 +85,8 @@ pub async fn hand_over(
     }
     let proposal = prepare(core, to, &frozen.0).await?;
     let mut handed = 0;
-    for items in proposal.items.chunks(COMMAND_RANGES) {
-        handed += propose(core, &proposal, items, &frozen).await?;
+    for named in &proposal.commands {
+        handed += propose(core, &proposal, named, &frozen).await?;
     }
     Ok(handed)
 }
@@ -110,13 +115,12 @@ impl Drop for Frozen {
 struct Proposal {
     to: Incarnation,
     mark: u64,
-    index_object: Option<String>,
-    items: Vec<HandedPartition>,
+    commands: Vec<Named>,
     /// Keeps the horizon below the mark.
     _begun: crate::attempts::Begun,
 }
 
-/// Writes the index object of what was not flushed of the frozen partitions, all of it durable.
+/// Writes the index objects of what was not flushed of the frozen partitions, all of it durable.
 async fn prepare(
     core: &Core,
     to: Incarnation,
@@ -140,27 +144,29 @@ async fn prepare(
             flushed_end: partition.flushed_end,
             end: plan.as_ref().map_or(partition.flushed_end, |plan| plan.next_offset),
         });
-        parts.extend(plan.map(|plan| SlotPart {
+        let Some(plan) = plan else { continue };
+        let part = SlotPart {
             partition: log.id,
             group: log.group,
             leader_epoch: log.leader_epoch,
             ranges: plan.slots,
             checkpoint: Bytes::from(checkpoint::encode(&plan.producers)),
-        }));
+        };
+        part.check_from(partition.flushed_end).map_err(FlushError::Coverage)?;
+        parts.push(part);
     }
     let slots = parts.iter().flat_map(|part| &part.ranges).filter_map(|range| match range.place {
         Place::Slot(at) => Some(at.slot),
         Place::Segment(_) => None,
     });
-    let index_object = match slots.min() {
-        None => None,
-        Some(lowest) => {
-            let name = flush::index_slots(&begun.attempt, parts).await?.index_object.to_string();
-            core.handed_slots.note(&name, lowest);
-            Some(name)
-        }
-    };
-    Ok(Proposal { to, mark: begun.attempt.mark(), index_object, items, _begun: begun })
+    let lowest = slots.min();
+    let rounds = flush::index_slots(&begun.attempt, parts).await?;
+    for round in &rounds {
+        let lowest = lowest.unwrap_or(SlotNumber(0));
+        core.handed_slots.note(&round.index_object.to_string(), lowest);
+    }
+    let commands = named(items, &rounds);
+    Ok(Proposal { to, mark: begun.attempt.mark(), commands, _begun: begun })
 }
 
 fn is_held(core: &Core, p: &Partition, log: &PartitionLog) -> bool {
@@ -171,14 +177,15 @@ fn is_held(core: &Core, p: &Partition, log: &PartitionLog) -> bool {
 async fn propose(
     core: &Core,
     proposal: &Proposal,
-    items: &[HandedPartition],
+    named: &Named,
     frozen: &Frozen,
 ) -> Result<usize, HandoverError> {
     // One that was closed meanwhile is not this owner's any more.
-    let leaving: Vec<_> = frozen.of(items).filter(|(_, log)| log.leave()).collect();
-    let items: Vec<HandedPartition> = leaving.iter().map(|(item, _)| **item).collect();
+    let leaving: Vec<_> = frozen.of(&named.items).filter(|(_, log)| log.leave()).collect();
+    let items = leaving.iter().map(|(item, _)| **item).collect();
+    let index_object = named.index_object.clone();
     let logs: Vec<Arc<PartitionLog>> = leaving.iter().map(|(_, log)| Arc::clone(log)).collect();
-    match core.propose(command(core, proposal, proposal.to, items)).await {
+    match core.propose(command(core, proposal, Named { index_object, items })).await {
         Ok(Outcome::HandedOver(results)) => Ok(decided(&logs, &results)),
         Err(ProposeError::Unknown) | Ok(_) => {
             warn!(to = %proposal.to, "the outcome of a handover is not known; it is taken back");
@@ -196,14 +203,9 @@ async fn propose(
     }
 }
 
-fn command(core: &Core, of: &Proposal, to: Incarnation, items: Vec<HandedPartition>) -> Command {
-    Command::HandOver(HandOver {
-        mark: of.mark,
-        by: core.me,
-        to,
-        index_object: of.index_object.clone(),
-        items,
-    })
+fn command(core: &Core, of: &Proposal, named: Named) -> Command {
+    let Named { index_object, items } = named;
+    Command::HandOver(HandOver { mark: of.mark, by: core.me, to: of.to, index_object, items })
 }
 
 /// What was refused is decided too: a command is committed once, and what it was refused for, an
@@ -249,8 +251,8 @@ fn is_open(core: &Core, image: &Arc<Image>, log: &PartitionLog) -> bool {
 
 async fn cancel(core: &Core, logs: Vec<Arc<PartitionLog>>) -> Result<(), HandoverError> {
     let proposal = prepare(core, core.me, &logs).await?;
-    for items in proposal.items.chunks(COMMAND_RANGES) {
-        core.propose(command(core, &proposal, core.me, items.to_vec())).await?;
+    for named in &proposal.commands {
+        core.propose(command(core, &proposal, named.clone())).await?;
     }
     Ok(())
 }

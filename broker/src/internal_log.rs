@@ -10,7 +10,7 @@ use odradek_common::limits::{COORDINATOR_BATCH_BYTES, DECOMPRESSED_BATCH_BYTES};
 use odradek_protocol::records::{self, BatchBuilder};
 use parking_lot::Mutex;
 
-use crate::confirmation::Confirmation;
+use crate::confirmation::{Confirmation, NotConfirmed};
 use crate::coordinator::{
     AppendPosition, CoordinatorLog, CoordinatorRecord, LogError, LogPage, StoredRecord,
 };
@@ -162,7 +162,12 @@ impl CoordinatorLog for InternalLog {
 
     async fn confirm(&self) -> Result<(), LogError> {
         let core = self.core()?;
-        Confirmation::new(&core).of(&self.log).await.map_err(|_| LogError::Fenced)
+        let confirmed = Confirmation::new(&core).of(&self.log).await;
+        confirmed.map_err(|error| match error {
+            NotConfirmed::Elsewhere => LogError::Fenced,
+            NotConfirmed::Unknown if self.log.is_closed() => LogError::Fenced,
+            NotConfirmed::Unknown => LogError::Unavailable("who owns it is not known now".into()),
+        })
     }
 
     async fn set_log_start(&self, offset: i64) -> Result<(), LogError> {

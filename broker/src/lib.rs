@@ -15,6 +15,7 @@ pub mod endpoints;
 pub mod epochs;
 pub mod fetch_sessions;
 pub mod group;
+mod handed;
 pub mod handlers;
 pub mod handover;
 pub mod internal_log;

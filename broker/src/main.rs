@@ -32,6 +32,8 @@ async fn command(cli: &Cli) -> ExitCode {
         Command::Config(args) => config(&cli.given, &args),
         Command::CheckStore(args) => check(&cli.given, &args).await,
         Command::Topic(command) => done(client::topic(command).await),
+        Command::Cluster(command) => done(client::cluster(command).await),
+        Command::Quorum(command) => done(client::quorum(command).await),
         Command::Produce(args) => done(client::produce(args).await),
         Command::Consume(args) => done(client::consume(args).await),
         Command::Version => {

@@ -1,12 +1,18 @@
 //! Opening the store and finding out whose it is: proved first, then formed or joined. A bucket of
 //! another cluster, or of this one after its data directory was lost, is refused (law 2.7).
 
+use std::time::Duration;
+
 use object_store::path::Path;
 use odradek_common::ids::{BrokerId, ClusterId};
-use odradek_metadata::{Command, Form, Metadata, ProposeError};
+use odradek_common::random::SharedRandom;
+use odradek_metadata::{
+    Command, DirectoryId, Ended, Endpoint, Form, Metadata, ProposeError, ReplicaKey, StartError,
+    Voter,
+};
 use odradek_storage::ahead;
 use odradek_storage::check_store::{self, Form as CheckForm};
-use odradek_storage::formation::{self, Formation, FormationError, Marker};
+use odradek_storage::formation::{self, Formation, FormationError, Founder, Marker};
 use odradek_storage::names::Names;
 use odradek_storage::store::{self, RetryOptions, Store, StoreSettings};
 use tracing::info;
@@ -110,13 +116,22 @@ pub enum OpenError {
         /// Whose it is.
         cluster: ClusterId,
     },
+    /// The quorum did not begin.
+    #[error("metadata: {0}")]
+    Quorum(#[from] StartError),
+    /// The metadata ended meanwhile.
+    #[error("metadata: {0}")]
+    Ended(#[from] Ended),
     /// The metadata did not take the formation.
     #[error("the cluster could not be formed: {0}")]
     Propose(#[from] ProposeError),
 }
 
-/// Opens and proves the store; forms the cluster if there is none. The directory is to note that
-/// next.
+/// The pause between two looks whether there is a cluster.
+const FORMED_PAUSE: Duration = Duration::from_millis(500);
+
+/// Opens and proves the store; forms the cluster if there is none, and begins its quorum if this node
+/// is in none yet. The directory is to note that next.
 ///
 /// # Errors
 /// See [`OpenError`]; a store that is not for this process is left as it was.
@@ -133,8 +148,11 @@ pub async fn open(
         let report = Box::new(report);
         return Err(OpenError::Unfit { store: store.to_string(), report });
     }
-    let cluster = form(&store, world, directory, metadata).await?;
-    check_age(&store, &cluster, metadata, BrokerId(settings.node.id)).await?;
+    let cluster = form(settings, &store, &world.random, directory, metadata).await?;
+    let is_alone = settings.voters.len() < 2 && metadata.voter_count() < 2;
+    if is_alone && settings.roles.controller {
+        check_age(&store, &cluster, metadata, BrokerId(settings.node.id)).await?;
+    }
     Ok(Opened { store, cluster })
 }
 
@@ -197,8 +215,9 @@ fn store_settings(settings: &Settings) -> StoreSettings {
 }
 
 async fn form(
+    settings: &Settings,
     store: &Store,
-    world: &World,
+    random: &SharedRandom,
     directory: &DataDirectory,
     metadata: &Metadata,
 ) -> Result<ClusterId, OpenError> {
@@ -219,39 +238,213 @@ async fn form(
             }
             marker
         }
-        None => {
-            let mut bytes = [0; 16];
-            world.random.fill(&mut bytes);
-            let marker = Marker {
-                cluster: ClusterId::from_random(bytes),
-                directories: vec![directory.id.0],
-            };
-            let formed = formation::form(store, &marker).await;
-            match formed.map_err(failed)? {
-                Formation::Formed => {
-                    info!(cluster = %marker.cluster, store = %store, "formed");
-                    marker
-                }
-                Formation::AlreadyFormed(theirs) => theirs,
-            }
+        None if settings.roles.controller => {
+            marker_of(store, random, metadata).await.map_err(failed)?
         }
+        None => return joined(store, metadata).await,
     };
-    // A process that died between the marker and the metadata finds its own directory here.
-    if !marker.directories.contains(&directory.id.0) {
-        return Err(OpenError::NotOurs { store: name(), cluster: marker.cluster });
-    }
     // Not at every start: a start that is refused afterwards is to leave the Raft log as it was.
     if metadata.image().cluster().is_none() {
-        let form = Form { cluster: marker.cluster.clone(), directories: vec![directory.id] };
-        metadata.propose(Command::Form(form)).await?;
+        begin(settings, store, directory, metadata, &marker).await?;
     }
     Ok(marker.cluster)
 }
 
+/// A node that does not vote joins the cluster that the voters have formed in its store, or will.
+async fn joined(store: &Store, metadata: &Metadata) -> Result<ClusterId, OpenError> {
+    let failed = |source| OpenError::Formation { store: store.to_string(), source };
+    let mut attempts = 0_u32;
+    let marker = loop {
+        if let Some(marker) = formation::read(store).await.map_err(failed)? {
+            break marker;
+        }
+        if attempts.is_multiple_of(20) {
+            info!(%store, "waiting for the voters to form a cluster");
+        }
+        attempts += 1;
+        tokio::time::sleep(FORMED_PAUSE).await;
+    };
+    metadata.belongs_to(&marker.cluster);
+    metadata.caught_up().await?;
+    let mut images = metadata.subscribe();
+    images.wait_for(|image| image.cluster().is_some()).await.map_err(|_| Ended)?;
+    Ok(marker.cluster)
+}
+
+/// Begins the quorum of the founders that the marker names, or waits to be taken into it.
+async fn begin(
+    settings: &Settings,
+    store: &Store,
+    directory: &DataDirectory,
+    metadata: &Metadata,
+    marker: &Marker,
+) -> Result<(), OpenError> {
+    let voters: Vec<_> = marker.founders.iter().map(voter).collect();
+    // A process that died between the marker and the metadata finds its own directory here.
+    let is_founder = voters.iter().any(|voter| voter.key.directory == directory.id);
+    if !is_founder && !settings.is_one_of_several() {
+        let cluster = marker.cluster.clone();
+        return Err(OpenError::NotOurs { store: store.to_string(), cluster });
+    }
+    if !is_founder {
+        info!(
+            node = settings.node.id,
+            directory = %directory.id,
+            "not one of the voters that formed this cluster: it waits until `odradek quorum add` takes it in"
+        );
+    }
+    metadata.belongs_to(&marker.cluster);
+    metadata.initialise(&voters).await?;
+    let image = metadata.caught_up().await?;
+    if image.cluster().is_none() {
+        let directories = voters.iter().map(|voter| voter.key.directory).collect();
+        let form = Form { cluster: marker.cluster.clone(), directories };
+        metadata.propose(Command::Form(form)).await?;
+    }
+    Ok(())
+}
+
+/// The marker in the store; made if there is none, of the voters that answer now. Whoever is first with
+/// it says who the founders are, whatever others were told when they asked around.
+async fn marker_of(
+    store: &Store,
+    random: &SharedRandom,
+    metadata: &Metadata,
+) -> Result<Marker, FormationError> {
+    if let Some(marker) = formation::read(store).await? {
+        return Ok(marker);
+    }
+    let founders = metadata.founders().await.into_iter().map(founder).collect();
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes);
+    let marker = Marker { cluster: ClusterId::from_random(bytes), founders };
+    match formation::form(store, &marker).await? {
+        Formation::Formed => {
+            info!(cluster = %marker.cluster, store = %store, "formed");
+            Ok(marker)
+        }
+        Formation::AlreadyFormed(theirs) => Ok(theirs),
+    }
+}
+
+fn founder(voter: Voter) -> Founder {
+    let Voter { key, endpoint: Endpoint { host, port } } = voter;
+    Founder { node: key.node, directory: key.directory.0, host, port }
+}
+
+fn voter(founder: &Founder) -> Voter {
+    let key = ReplicaKey { node: founder.node, directory: DirectoryId(founder.directory) };
+    Voter { key, endpoint: Endpoint { host: founder.host.clone(), port: founder.port } }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path as FilePath;
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use odradek_common::files::SharedFiles;
+    use odradek_common::files::sim::SimFiles;
+    use odradek_common::net::RealNetwork;
+    use odradek_common::phases::Phases;
+    use odradek_common::random::SeededRandom;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::settings::tests::from_flags;
+
+    /// A node that has been in no quorum, and an empty store.
+    struct Fresh {
+        store: Store,
+        random: SharedRandom,
+        directory: DataDirectory,
+        metadata: Metadata,
+    }
+
+    impl Fresh {
+        async fn start() -> Self {
+            let random: SharedRandom = Arc::new(SeededRandom::from_seed(1));
+            let (objects, retries) = (Arc::new(InMemory::new()), RetryOptions::default());
+            let name = "test".to_owned();
+            let store = Store::over(objects, Path::default(), name, retries, random.clone());
+            let files: SharedFiles = Arc::new(SimFiles::new());
+            let directory = DataDirectory::open(&files, FilePath::new("/data"), 1, &*random);
+            let directory = directory.unwrap();
+            let options = odradek_metadata::Options {
+                node: BrokerId(1),
+                directory_id: directory.id,
+                directory: "/data/raft".into(),
+                cluster: None,
+                files,
+                network: Arc::new(RealNetwork),
+                random: random.clone(),
+                voters: BTreeMap::new(),
+                listen: None,
+                secret: None,
+                snapshot_entries: 100,
+                phases: Phases::none(),
+            };
+            let (service, metadata) = Metadata::start(options).await.unwrap();
+            tokio::spawn(service.run(CancellationToken::new()));
+            Self { store, random, directory, metadata }
+        }
+
+        async fn form(&self) -> Result<ClusterId, OpenError> {
+            form(
+                &from_flags(&[]).unwrap(),
+                &self.store,
+                &self.random,
+                &self.directory,
+                &self.metadata,
+            )
+            .await
+        }
+
+        /// A marker with one founder.
+        async fn mark(&self, directory: DirectoryId) -> Marker {
+            let (node, host) = (BrokerId(1), "elsewhere".to_owned());
+            let founder = Founder { node, directory: directory.0, host, port: 9 };
+            let marker = Marker { cluster: "marked".parse().unwrap(), founders: vec![founder] };
+            assert_eq!(formation::form(&self.store, &marker).await.unwrap(), Formation::Formed);
+            marker
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_to_come_marks_the_store_and_begins_the_quorum() {
+        let fresh = Fresh::start().await;
+        let cluster = fresh.form().await.unwrap();
+        let marker = formation::read(&fresh.store).await.unwrap().unwrap();
+        assert_eq!(marker.cluster, cluster);
+        assert_eq!(marker.founders.iter().map(|f| f.node).collect::<Vec<_>>(), [BrokerId(1)]);
+        assert!(fresh.metadata.is_initialised().await.unwrap());
+        assert_eq!(fresh.form().await.unwrap(), cluster, "what is done is done");
+    }
+
+    /// Who founded the cluster the marker says, not who answers now.
+    #[tokio::test]
+    async fn founders_come_from_the_marker() {
+        let fresh = Fresh::start().await;
+        let marker = fresh.mark(fresh.directory.id).await;
+        assert_eq!(fresh.form().await.unwrap(), marker.cluster);
+        let voters = fresh.metadata.describe_quorum().await.unwrap().voters;
+        let founders: Vec<_> = voters
+            .into_iter()
+            .map(|state| Voter { key: state.key, endpoint: state.endpoint.unwrap() })
+            .map(founder)
+            .collect();
+        assert_eq!(founders, marker.founders);
+    }
+
+    #[tokio::test]
+    async fn who_is_no_founder_begins_no_quorum() {
+        let fresh = Fresh::start().await;
+        fresh.mark(DirectoryId(uuid::Uuid::from_u128(7))).await;
+        let refused = fresh.form().await;
+        assert!(matches!(&refused, Err(OpenError::NotOurs { .. })), "{refused:?}");
+        assert!(!fresh.metadata.is_initialised().await.unwrap(), "it made a second one");
+    }
 
     #[test]
     fn the_store_gets_what_is_given_for_it() {

@@ -1,10 +1,10 @@
 //! A broker process from start to end: what is opened in which order, who watches over what runs,
 //! and how it stops.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,16 +13,20 @@ use odradek_common::blocking;
 use odradek_common::clock::SharedClock;
 use odradek_common::files::SharedFiles;
 use odradek_common::ids::{BrokerId, ChainId};
-use odradek_common::limits::{ANSWER_BYTES, CATALOG_CACHE_BYTES};
+use odradek_common::limits::{ANSWER_BYTES, CATALOG_CACHE_BYTES, REFUSED_BATCHES_BYTES};
 use odradek_common::net::SharedNetwork;
 use odradek_common::phases::Phases;
 use odradek_common::random::SharedRandom;
-use odradek_metadata::{Command, Incarnation, Metadata, SetDraining};
+use odradek_metadata::balance::BalanceOptions;
+use odradek_metadata::{
+    Command, ControllerOptions, Endpoint, Incarnation, Metadata, PeerSecret, SessionOptions,
+    SetDraining,
+};
 use odradek_storage::catalog::Catalog;
 use odradek_storage::collect::Collector;
 use odradek_storage::names::{ChainRef, Names};
 use odradek_storage::reader::LogReader;
-use odradek_storage::wal::{Chain, ChainOptions};
+use odradek_storage::wal::{Chain, ChainError, ChainOptions};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +47,7 @@ use crate::readiness::BrokerReadiness;
 use crate::registration::{self, RegisterError};
 use crate::server::budget::{AnswerBudget, RequestBudget};
 use crate::server::{self, Bound, Connections};
-use crate::settings::{Settings, WalKind};
+use crate::settings::{HostPort, Settings, WalKind};
 use crate::takeover::TakeoverError;
 use crate::wals::{self, Wals};
 
@@ -119,6 +123,9 @@ pub struct Process {
     chain_stop: CancellationToken,
     metadata_stop: CancellationToken,
     background_stop: CancellationToken,
+    heartbeat_stop: CancellationToken,
+    /// The chain ended at a seal.
+    met_seal: Arc<AtomicBool>,
     _directory: DataDirectory,
 }
 
@@ -145,7 +152,13 @@ impl Took {
 pub struct PartEnded {
     part: &'static str,
     reason: String,
+    /// Because this broker was fenced, as happens to one that could not be heard of for a while: a new
+    /// process may take part at once.
+    pub is_fenced: bool,
 }
+
+/// How long the metadata may lag behind the end of a fenced broker.
+const FENCE_LAG: Duration = Duration::from_secs(2);
 
 impl Process {
     /// Starts a broker: returns when it serves clients.
@@ -181,6 +194,13 @@ impl Process {
             Arc::new(Wals::open(&settings, &world, &directory, &opened.store, &names).await?);
         let core_parts = Parts { settings, world, metadata, opened, names, wals, me };
         let (core, chain) = core_parts.core();
+        let (background_stop, heartbeat_stop) =
+            (CancellationToken::new(), CancellationToken::new());
+        if core.settings().is_one_of_several() {
+            // Its session has begun.
+            let beating = background::heartbeat::run(core.clone());
+            spawn(&mut vital, &heartbeat_stop, "heartbeats", beating);
+        }
         if others(&core).is_none() {
             // What the former process left is served from the start.
             core.take_over().await?;
@@ -189,11 +209,16 @@ impl Process {
 
         let chain_stop = CancellationToken::new();
         let stop = chain_stop.clone();
-        vital.spawn(async move { ("the write-ahead chain", chain.run(stop).await.map_err(text)) });
+        let met_seal = Arc::new(AtomicBool::new(false));
+        let note = Arc::clone(&met_seal);
+        vital.spawn(async move {
+            let ended = chain.run(stop).await;
+            note.store(matches!(ended, Err(ChainError::Fenced(_))), Ordering::Relaxed);
+            ("the write-ahead chain", ended.map_err(text))
+        });
         let mut altered = AlteredSettings::of(core.settings());
         altered.follow(&core, &core.image());
         background::ownership::follow(&core, &core.image()).await;
-        let background_stop = CancellationToken::new();
         spawn_background(&core, altered, &mut vital, &background_stop);
         let admin = spawn_admin(&core, &mut vital, &background_stop).await?;
         let connections = TaskTracker::new();
@@ -216,18 +241,32 @@ impl Process {
             chain_stop,
             metadata_stop,
             background_stop,
+            heartbeat_stop,
+            met_seal,
             _directory: directory,
         })
     }
 
     /// Waits until a part that must not end has ended.
     pub async fn failed(&mut self) -> PartEnded {
-        match self.vital.join_next().await {
-            Some(Ok((part, Ok(())))) => PartEnded { part, reason: "without an error".into() },
-            Some(Ok((part, Err(reason)))) => PartEnded { part, reason },
-            Some(Err(error)) => PartEnded { part: "a task", reason: error.to_string() },
-            None => PartEnded { part: "everything", reason: "nothing was started".into() },
+        let (part, reason) = match self.vital.join_next().await {
+            Some(Ok((part, Ok(())))) => (part, "without an error".to_owned()),
+            Some(Ok((part, Err(reason)))) => (part, reason),
+            Some(Err(error)) => ("a task", error.to_string()),
+            None => ("everything", "nothing was started".to_owned()),
+        };
+        let is_fenced = self.core.settings().is_one_of_several() && self.is_fenced().await;
+        PartEnded { part, reason, is_fenced }
+    }
+
+    /// A seal names a fence, also where the metadata cannot be heard.
+    async fn is_fenced(&self) -> bool {
+        if self.met_seal.load(Ordering::Relaxed) {
+            return true;
         }
+        let mut images = self.core.metadata.subscribe();
+        let fenced = background::heartbeat::fenced(&self.core, &mut images);
+        tokio::time::timeout(FENCE_LAG, fenced).await.is_ok()
     }
 
     /// Stops: hands its partitions over where there are other brokers, takes no more requests, answers
@@ -254,6 +293,7 @@ impl Process {
             Err(_) => warn!("the last flush was too slow; recovery will do it"),
         }
         self.chain_stop.cancel();
+        self.heartbeat_stop.cancel();
         if !is_alone {
             // Others need not wait until its session is over.
             let fence = self.core.propose(Command::FenceBroker(self.core.me));
@@ -316,18 +356,35 @@ async fn start_metadata(
         files: world.files.clone(),
         network: world.network.clone(),
         random: world.random.clone(),
-        // This broker is the whole quorum.
-        voters: BTreeMap::new(),
-        listen: None,
+        voters: settings.voters.iter().map(|(id, at)| (BrokerId(*id), endpoint(at))).collect(),
+        listen: settings.controller_listener.as_ref().map(endpoint),
+        secret: secret(settings),
         snapshot_entries: settings.metadata.snapshot_entries,
         phases: world.phases.clone(),
     };
     let (service, metadata) = Metadata::start(options).await?;
-    let stop = stop.clone();
-    vital.spawn(async move { ("the metadata quorum", service.run(stop).await.map_err(text)) });
-    let founders = metadata.founders().await;
-    metadata.initialise(&founders).await?;
-    if let Err(ended) = metadata.caught_up().await {
+    let stopped = stop.clone();
+    vital.spawn(async move { ("the metadata quorum", service.run(stopped).await.map_err(text)) });
+    if settings.controller_listener.is_some() {
+        let timeout = settings.metadata.session_timeout;
+        let options = ControllerOptions {
+            sessions: SessionOptions {
+                timeout,
+                gone_silence: settings.metadata.heartbeat_interval * 2,
+                ..SessionOptions::default()
+            },
+            balance: settings.metadata.rebalance.then(BalanceOptions::default),
+        };
+        let watching = metadata.clone();
+        let watch = async move { watching.control(options).await };
+        spawn(vital, stop, "the watch over brokers", watch);
+    }
+    // Before it is noted, nodes learn from the store to which cluster they belong, and who founds it.
+    let is_known = directory.cluster.is_some() || !settings.is_one_of_several();
+    if is_known
+        && metadata.is_initialised().await?
+        && let Err(ended) = metadata.caught_up().await
+    {
         let reason = match vital.join_next().await {
             Some(Ok((_, Err(reason)))) => reason,
             _ => ended.to_string(),
@@ -335,6 +392,15 @@ async fn start_metadata(
         return Err(odradek_metadata::StartError::Raft(reason));
     }
     Ok(metadata)
+}
+
+fn secret(settings: &Settings) -> Option<PeerSecret> {
+    let given = settings.metadata.quorum_secret.as_ref()?;
+    PeerSecret::new(given.expose().as_bytes().to_vec())
+}
+
+fn endpoint(at: &HostPort) -> Endpoint {
+    Endpoint { host: at.host.clone(), port: at.port }
 }
 
 async fn bind(settings: &Settings, world: &World) -> Result<Vec<Bound>, StartError> {
@@ -401,6 +467,7 @@ impl Parts {
             producer_ids: ProducerIds::new(me),
             request_bytes: RequestBudget::new(settings.network.queued_max_request_bytes),
             answer_bytes: AnswerBudget::new(ANSWER_BYTES),
+            refused_bytes: RequestBudget::new(REFUSED_BATCHES_BYTES),
             connections: Arc::new(Connections::default()),
             attempts: Arc::default(),
             handed_slots: HandedSlots::default(),
@@ -436,14 +503,6 @@ fn spawn_background(
     vital: &mut JoinSet<(&'static str, Result<(), String>)>,
     stop: &CancellationToken,
 ) {
-    let collector = Collector::new(
-        core.store.retrying(),
-        core.names.clone(),
-        core.catalog.clone(),
-        core.wals.clone(),
-        core.settings().background.collect_grace,
-    )
-    .with_phases(core.phases.clone());
     spawn(vital, stop, "the follower of the metadata", background::ownership::run(core.clone()));
     spawn(vital, stop, "handovers", background::handover::run(core.clone()));
     spawn(vital, stop, "takeovers", background::takeover::run(core.clone()));
@@ -452,7 +511,22 @@ fn spawn_background(
     spawn(vital, stop, "merge", background::merge::run(core.clone()));
     spawn(vital, stop, "retention", background::retention::run(core.clone()));
     spawn(vital, stop, "producer expiry", background::expire::run(core.clone()));
-    spawn(vital, stop, "the collector", background::collect::run(core.clone(), collector));
+    if core.settings().roles.controller {
+        let collector = collector(core);
+        spawn(vital, stop, "the collector", background::collect::run(core.clone(), collector));
+        spawn(vital, stop, "copies of the metadata", background::copies::run(core.clone()));
+    }
+}
+
+fn collector(core: &Core) -> Collector {
+    Collector::new(
+        core.store.retrying(),
+        core.names.clone(),
+        core.catalog.clone(),
+        core.wals.clone(),
+        core.settings().background.collect_grace,
+    )
+    .with_phases(core.phases.clone())
 }
 
 async fn spawn_admin(

@@ -2,13 +2,17 @@
 //!
 //! On one data directory the lock decides: who holds it knows that the former process has ended, and
 //! replaces its epoch. A live epoch of another directory may belong to a process that runs: it is not
-//! replaced, and the registration is refused.
+//! replaced, and the registration is refused, where there are others once its session had time to end.
+
+use std::time::Duration;
 
 use odradek_common::ids::BrokerId;
 use odradek_metadata::{
-    Command, Incarnation, Listener, Metadata, Outcome, ProposeError, RegisterBroker,
+    Command, Incarnation, Listener, Metadata, Outcome, ProposeError, Refusal, RegisterBroker,
     SecurityProtocol, WalKind,
 };
+use tokio::time::Instant;
+use tracing::info;
 
 use crate::directory::DataDirectory;
 use crate::server::Bound;
@@ -41,14 +45,17 @@ pub async fn register(
     let broker = BrokerId(settings.node.id);
     let image = metadata.image();
     let former = image.broker(broker).filter(|former| former.directory == directory.id);
-    let listeners = settings.listeners.iter().zip(bound).map(|(listener, bound)| Listener {
+    let mut listeners: Vec<_> = settings.listeners.iter().zip(bound).collect();
+    // What other brokers reach comes first: there it is seen whether this one still listens.
+    listeners.sort_by_key(|(listener, _)| listener.name != settings.inter_broker_listener);
+    let listeners = listeners.into_iter().map(|(listener, bound)| Listener {
         name: listener.name.clone(),
         host: listener.advertised.host.clone(),
         // A port of 0 is chosen by the system, and advertised as chosen.
         port: if listener.advertised.port == 0 { bound.port } else { listener.advertised.port },
         security: SecurityProtocol::Plaintext,
     });
-    let command = Command::RegisterBroker(RegisterBroker {
+    let mut command = RegisterBroker {
         broker,
         directory: directory.id,
         rack: settings.node.rack.clone(),
@@ -60,9 +67,28 @@ pub async fn register(
         chains: CHAINS,
         window: settings.wal.window,
         replaces: former.map(|former| former.incarnation.epoch),
-    });
-    match metadata.propose(command).await? {
-        Outcome::Registered { epoch } => Ok(Incarnation { broker, epoch }),
-        other => Err(RegisterError::Answer(other)),
+    };
+    let session = settings.metadata.session_timeout;
+    let until =
+        Instant::now() + if settings.is_one_of_several() { session * 2 } else { Duration::ZERO };
+    loop {
+        match metadata.propose(Command::RegisterBroker(command.clone())).await {
+            Ok(Outcome::Registered { epoch }) => return Ok(Incarnation { broker, epoch }),
+            Ok(other) => return Err(RegisterError::Answer(other)),
+            // It may be that of a process that is gone with its directory: its session tells.
+            Err(ProposeError::Refused(refusal @ Refusal::BrokerIsLive { .. }))
+                if Instant::now() < until =>
+            {
+                info!(%refusal, "waiting for its session to end");
+                tokio::time::sleep(session / 4).await;
+            }
+            // It may have come about: then that epoch has no slot, and is replaced.
+            Err(ProposeError::Unknown) if settings.is_one_of_several() => {
+                let image = metadata.image();
+                let former = image.broker(broker).filter(|former| former.directory == directory.id);
+                command.replaces = former.map(|former| former.incarnation.epoch);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use odradek_common::clock::SystemClock;
 use odradek_common::files::RealFiles;
@@ -23,9 +24,9 @@ pub enum RunError {
     /// A part of it failed while it ran.
     #[error("{0}")]
     Ended(#[from] PartEnded),
-    /// Signals cannot be waited for.
-    #[error("signals: {0}")]
-    Signals(#[from] std::io::Error),
+    /// Signals cannot be waited for, or the program cannot be started anew.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
 }
 
 impl World {
@@ -42,6 +43,9 @@ impl World {
         }
     }
 }
+
+/// Before a fenced broker starts over: two that fence each other do not do so without end and pause.
+pub const START_OVER_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs a broker until SIGTERM or SIGINT; a second signal ends it at once.
 ///
@@ -71,6 +75,11 @@ pub async fn broker(
         _ = interrupt.recv() => None,
         ended = process.failed() => Some(ended),
     };
+    if let Some(ended) = failed.as_ref().filter(|ended| ended.is_fenced) {
+        warn!(%ended, "this broker was fenced and starts over");
+        tokio::time::sleep(START_OVER_PAUSE).await;
+        return Err(start_over().into());
+    }
     if let Some(ended) = failed {
         error!(%ended, "the broker ends: what was acknowledged is safe, and found at the next start");
         return Err(ended.into());
@@ -82,6 +91,18 @@ pub async fn broker(
         _ = interrupt.recv() => warn!("a second signal: stopped at once"),
     }
     Ok(())
+}
+
+/// The same program in the same process, from its beginning: nothing is left of the broker that was fenced.
+/// Returns only if that is not possible.
+fn start_over() -> std::io::Error {
+    use std::os::unix::process::CommandExt;
+    let mut arguments = std::env::args_os();
+    // What was there at the start may have been replaced meanwhile, by a newer one under its name.
+    let name = arguments.next().unwrap_or_default();
+    let here = std::env::current_exe().ok().filter(|program| program.exists());
+    let program = here.unwrap_or_else(|| name.into());
+    std::process::Command::new(program).args(arguments).exec()
 }
 
 /// Tells a person where things are and what to try. Nobody may be there to read it.

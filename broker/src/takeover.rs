@@ -1,5 +1,5 @@
-//! Takeover (law 3.4): what a fenced incarnation left is sealed, its un-flushed slots are read, one
-//! index object names their ranges, and its partitions get their new owner. No data moves. Each
+//! Takeover (law 3.4): what a fenced incarnation left is sealed, its un-flushed slots are read, index
+//! objects name their ranges, and its partitions get their new owner. No data moves. Each
 //! step may be repeated, so a process that dies here is no different from one that died before.
 
 mod heirs;
@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use odradek_common::ids::{ChainId, TopicPartition};
-use odradek_common::limits::COMMAND_RANGES;
 use odradek_common::phases::{Phase, Phases};
 use odradek_metadata::image::{Partition, Registration, TopicState};
 use odradek_metadata::{
@@ -17,17 +16,21 @@ use odradek_metadata::{
 };
 use odradek_storage::catalog::{Catalog, CatalogError};
 use odradek_storage::flush::{self, FlushError, SlotPart};
-use odradek_storage::names::{ChainRef, ObjectName};
-use odradek_storage::range::Range;
+use odradek_storage::names::ChainRef;
+use odradek_storage::range::{CoverageError, Range};
 use odradek_storage::wal::{ProducerBatch, RecoverError, Recovered, Wal};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use heirs::Heirs;
 
 use crate::attempts::Begun;
+use crate::handed::{Named, named};
 use crate::partition::checkpoint::{self, CheckpointError};
 use crate::partition::producers::Producers;
 use crate::reading::{self, RangesError};
+
+/// How often a takeover that met metadata older than the bucket looks at newer.
+const STALE_RETRIES: usize = 5;
 
 /// Why a takeover did not succeed; it may be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +49,10 @@ pub enum TakeoverError {
         /// Why.
         source: CheckpointError,
     },
-    /// The index object could not be written.
+    /// What was not flushed is not whole from the flushed end on.
+    #[error(transparent)]
+    Coverage(#[from] CoverageError),
+    /// An index object could not be written.
     #[error(transparent)]
     Write(#[from] FlushError),
     /// The metadata refused or did not answer.
@@ -55,14 +61,17 @@ pub enum TakeoverError {
 }
 
 impl TakeoverError {
+    /// Whether a list was merged away since the takeover began: newer metadata names another.
+    fn is_stale(&self) -> bool {
+        matches!(self, Self::Ranges(RangesError::Catalog(CatalogError::Stale(_))))
+    }
+
     /// Whether it concerns one partition only, whose data is damaged or gone. A store that cannot
     /// be reached concerns all.
     fn is_of_the_partition(&self) -> bool {
         match self {
-            Self::Ranges(RangesError::Catalog(error)) => {
-                !matches!(error, CatalogError::Store { .. })
-            }
-            Self::Ranges(_) | Self::Checkpoint { .. } => true,
+            Self::Ranges(RangesError::Catalog(CatalogError::Store { .. })) => false,
+            Self::Ranges(_) | Self::Checkpoint { .. } | Self::Coverage(_) => true,
             Self::Recover(_) | Self::Write(_) | Self::Propose(_) => false,
         }
     }
@@ -82,6 +91,8 @@ pub struct Takeover<'a> {
     pub me: Incarnation,
     /// The wall clock: when producers whose batches are found are said to be seen.
     pub now_ms: i64,
+    /// Producers that were not seen for so long are forgotten.
+    pub producer_expiration_ms: i64,
     /// Where the steps are noted.
     pub phases: &'a Phases,
 }
@@ -120,6 +131,19 @@ impl Takeover<'_> {
     /// # Errors
     /// The first thing that went wrong; another may have been faster.
     pub async fn one(&self, from: &Registration) -> Result<(), TakeoverError> {
+        for _ in 0..STALE_RETRIES {
+            match self.once(from, false).await {
+                Err(error) if error.is_stale() => {
+                    debug!(from = %from.incarnation, %error, "merged meanwhile");
+                }
+                done => return done,
+            }
+        }
+        self.once(from, true).await
+    }
+
+    /// The last try takes a list that is not there for lost: newer metadata names it still.
+    async fn once(&self, from: &Registration, is_last: bool) -> Result<(), TakeoverError> {
         let fence = from.fenced_at.unwrap_or(0);
         let (mut left, mut lost) = (HashMap::new(), Lost::default());
         for chain in 0..from.chains() {
@@ -152,6 +176,7 @@ impl Takeover<'_> {
             }
             let left = left.remove(&at).unwrap_or_default();
             match self.plan(image, at, &partition, left).await {
+                Err(error) if error.is_stale() && !is_last => return Err(error),
                 Ok((item, part)) => {
                     items.entry(heirs.next(&partition)).or_default().push(item);
                     parts.extend(part);
@@ -164,15 +189,12 @@ impl Takeover<'_> {
             }
         }
         let unflushed = parts.len();
-        let index_object = match parts.is_empty() {
-            true => None,
-            false => {
-                let _in = self.phases.enter(Phase::Flush);
-                Some(flush::index_slots(&begun.attempt, parts).await?.index_object)
-            }
+        let rounds = {
+            let _in = self.phases.enter(Phase::Flush);
+            flush::index_slots(&begun.attempt, parts).await?
         };
         for (to, items) in items {
-            self.commit(from.incarnation, to, begun.attempt.mark(), index_object, items).await?;
+            self.commit(from.incarnation, to, begun.attempt.mark(), named(items, &rounds)).await?;
         }
         if offline > 0 {
             warn!(from = %from.incarnation, unflushed, offline, "taken over but for partitions that stay offline");
@@ -205,6 +227,7 @@ impl Takeover<'_> {
         for batch in left.batches.iter().filter(|b| b.base_offset >= base) {
             producers.append(*batch, None, self.now_ms);
         }
+        producers.expire(self.now_ms, self.producer_expiration_ms);
         let part = SlotPart {
             partition: at,
             group: partition.group,
@@ -212,6 +235,7 @@ impl Takeover<'_> {
             ranges: left.ranges,
             checkpoint: Bytes::from(checkpoint::encode(&producers)),
         };
+        part.check_from(base)?;
         Ok((item, Some(part)))
     }
 
@@ -220,18 +244,12 @@ impl Takeover<'_> {
         from: Incarnation,
         to: Incarnation,
         mark: u64,
-        index_object: Option<ObjectName>,
-        items: Vec<HandedPartition>,
+        commands: Vec<Named>,
     ) -> Result<(), TakeoverError> {
         let _in = self.phases.enter(Phase::Commit);
-        for items in items.chunks(COMMAND_RANGES) {
-            let command = Command::TakeOver(TakeOver {
-                mark,
-                from,
-                to,
-                index_object: index_object.map(|name| name.to_string()),
-                items: items.to_vec(),
-            });
+        for Named { index_object, items } in commands {
+            let command =
+                Command::TakeOver(TakeOver { mark, from, to, index_object, items: items.clone() });
             let Outcome::TakenOver(results) = self.metadata.propose(command).await? else {
                 continue;
             };

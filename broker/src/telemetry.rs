@@ -52,8 +52,9 @@ impl<W: Write> Write for Dropping<W> {
     }
 }
 
-/// Kept to warnings unless the setting names it: it tells of each heartbeat.
-const QUIET: &str = "openraft=warn";
+/// Silent unless the setting names it: it tells of each heartbeat, and of each that a voter which is away
+/// does not answer. What matters of it the metadata tells.
+const QUIET: &str = "openraft=off";
 
 /// The filter of `log.level`: levels and directives as of `EnvFilter`, where a word alone is a level and
 /// nothing else.
@@ -149,8 +150,8 @@ mod tests {
     #[test]
     fn openraft_is_quiet_unless_it_is_named() {
         let shown = |level| filter(level).unwrap().to_string();
-        assert!(shown("info,odradek_storage=debug").contains("openraft=warn"));
-        assert!(!shown("openraft=debug").contains("openraft=warn"));
+        assert!(shown("info,odradek_storage=debug").contains("openraft=off"));
+        assert!(!shown("openraft=debug").contains("openraft=off"));
     }
 
     #[test]

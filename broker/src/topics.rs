@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kafka_protocol::ResponseError;
 use odradek_common::ids::TopicId;
 use odradek_metadata::image::{Topic, TopicState};
-use odradek_metadata::{Image, ProposeError, Refusal};
+use odradek_metadata::{AssignmentFault, Image, PartitionRefusal, ProposeError, Refusal};
 
 /// The topic of the group coordinator's records.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -84,6 +84,73 @@ fn code_of(refusal: &Refusal) -> ResponseError {
         Refusal::PartitionCount { .. } => ResponseError::InvalidPartitions,
         Refusal::InvalidAssignment { .. } => ResponseError::InvalidReplicaAssignment,
         Refusal::TooMuch { .. } | Refusal::Empty(_) => ResponseError::PolicyViolation,
+        Refusal::UnknownBroker(_) => ResponseError::BrokerIdNotRegistered,
+        // Of a broker that is to be unregistered: one that lives has to be stopped first, and what one
+        // that does not has left is being taken over.
+        Refusal::NotFenced(_) => ResponseError::InvalidRequest,
+        Refusal::NotRecovered(_) => ResponseError::RequestTimedOut,
         _ => ResponseError::UnknownServerError,
+    }
+}
+
+impl From<PartitionRefusal> for Failure {
+    fn from(refusal: PartitionRefusal) -> Self {
+        let (code, message) = match &refusal {
+            PartitionRefusal::Assignment(fault) => {
+                (ResponseError::InvalidReplicaAssignment, assignment_message(fault))
+            }
+            PartitionRefusal::Unknown | PartitionRefusal::BeingDeleted => {
+                (ResponseError::UnknownTopicOrPartition, refusal.to_string())
+            }
+            PartitionRefusal::NoReassignment => {
+                (ResponseError::NoReassignmentInProgress, refusal.to_string())
+            }
+            PartitionRefusal::NoTarget(_) => {
+                (ResponseError::PreferredLeaderNotAvailable, refusal.to_string())
+            }
+            _ => (ResponseError::UnknownServerError, refusal.to_string()),
+        };
+        Self::new(code, message)
+    }
+}
+
+/// As Kafka's controller puts it, where it knows the fault.
+fn assignment_message(fault: &AssignmentFault) -> String {
+    match fault {
+        AssignmentFault::UnknownBroker(broker) => format!(
+            "The manual partition assignment includes broker {}, but no such broker is registered.",
+            broker.0
+        ),
+        AssignmentFault::Twice(broker) => format!(
+            "The manual partition assignment includes the broker {} more than once.",
+            broker.0
+        ),
+        AssignmentFault::Count | AssignmentFault::NoneLive => fault.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use odradek_common::ids::BrokerId;
+
+    use super::*;
+
+    #[test]
+    fn refusals_by_partition_have_the_codes_of_kafka() {
+        let unknown_broker =
+            PartitionRefusal::Assignment(AssignmentFault::UnknownBroker(BrokerId(7)));
+        let codes = [
+            (PartitionRefusal::Unknown, 3),
+            (PartitionRefusal::BeingDeleted, 3),
+            (unknown_broker, 39),
+            (PartitionRefusal::NoTarget(BrokerId(7)), 80),
+            (PartitionRefusal::NoReassignment, 85),
+            (PartitionRefusal::LeaderEpochsExhausted, -1),
+        ];
+        for (refusal, code) in codes {
+            assert_eq!(Failure::from(refusal).code.code(), code, "{refusal}");
+        }
+        let message = Failure::from(unknown_broker).message;
+        assert!(message.contains("includes broker 7, but"), "{message}");
     }
 }

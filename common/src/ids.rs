@@ -130,10 +130,11 @@ impl fmt::Display for ClusterId {
     }
 }
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 /// URL-safe base64 without padding (RFC 4648, section 5) of 16 bytes: 22 characters.
 #[must_use]
 pub fn base64_url(bytes: &[u8; 16]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let number = u128::from_be_bytes(*bytes);
     (0..22)
         .map(|i| {
@@ -143,9 +144,34 @@ pub fn base64_url(bytes: &[u8; 16]) -> String {
         .collect()
 }
 
+/// The 16 bytes of which `text` is the [`base64_url`].
+#[must_use]
+pub fn from_base64_url(text: &str) -> Option<[u8; 16]> {
+    let six = |byte: u8| ALPHABET.iter().position(|letter| *letter == byte);
+    let digits: Option<Vec<u128>> =
+        text.bytes().map(|byte| six(byte).and_then(|six| u128::try_from(six).ok())).collect();
+    let digits = digits.filter(|digits| digits.len() == 22)?;
+    let (last, first) = digits.split_last()?;
+    // The last digit has two bits of the number, and zeros.
+    let number = first.iter().fold(0_u128, |number, six| (number << 6) | six);
+    (last % 16 == 0).then(|| ((number << 2) | (last >> 4)).to_be_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base64_is_read_as_it_is_written() {
+        for bytes in [[0; 16], [0xff; 16], *b"0123456789abcdef"] {
+            assert_eq!(from_base64_url(&base64_url(&bytes)), Some(bytes));
+        }
+        for wrong in
+            ["", "AAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAB", "AAAAAAAAAAAAAAAAAAAA+Q"]
+        {
+            assert_eq!(from_base64_url(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn base64_is_that_of_kafka() {

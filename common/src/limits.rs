@@ -16,6 +16,12 @@ pub const CHAIN_UNLANDED_BYTES: usize = 128 << 20;
 pub const GROUP_PARTITIONS: u32 = 256;
 /// Batches of one producer that are remembered, as Kafka does (five requests in flight).
 pub const PRODUCER_WINDOW_BATCHES: usize = 5;
+/// Batches of idempotent producers that one partition remembers: 72 bytes each in memory, at most some 60 in a
+/// checkpoint, so that the manifest of a whole group stays below [`LIST_OBJECT_BYTES`].
+pub const PRODUCER_BATCHES_KEPT: usize = 16_384;
+/// Milliseconds after which a producer counts as idle where a partition has too many: longer than clients
+/// try again.
+pub const PRODUCER_IDLE_MS: i64 = 600_000;
 /// Bytes at which a partition gets a segment of its own in a flush.
 pub const OWN_SEGMENT_BYTES: u64 = 32 << 20;
 /// Bytes of batches between two entries of a segment's sparse index.
@@ -54,6 +60,13 @@ pub const REQUEST_SMALL_BYTES: usize = 64 << 10;
 pub const REQUEST_ELEMENTS_AT_ONCE: usize = 4_096;
 /// How long a connection's requests are taken up one behind the other before others have theirs.
 pub const CONNECTION_TURN: Duration = Duration::from_millis(1);
+/// Bytes that all connections together may remember of refused batches of idempotent producers; a
+/// connection for which there is no room is closed ...
+pub const REFUSED_BATCHES_BYTES: usize = 32 << 20;
+/// ... as is one that would have to remember more of them ...
+pub const REFUSED_BATCHES: usize = 4_096;
+/// ... and those that one takes beside its topic's name, by and large.
+pub const REFUSED_BATCH_BYTES: usize = 192;
 /// Bytes of memory that an element of a decoded request takes, by and large.
 pub const REQUEST_ELEMENT_BYTES: usize = 128;
 /// What an unknown tagged field weighs against [`REQUEST_ELEMENTS`]: a map of its own is some 400
@@ -74,6 +87,8 @@ pub const METADATA_QUEUED_PROPOSALS: usize = 1024;
 pub const METADATA_QUEUED_BYTES: usize = 64 << 20;
 /// Partitions that one metadata command may speak of; a round of more takes several commands.
 pub const METADATA_ITEMS: usize = 10_000;
+/// Elements of one metadata command: items, and the messages in them.
+pub const METADATA_COMMAND_ELEMENTS: usize = 8 * METADATA_ITEMS;
 /// Bytes of a host, rack, listener name or setting's name in the metadata.
 pub const METADATA_TEXT_BYTES: usize = 1024;
 /// How long a proposal may take until its outcome counts as unknown, in ms.
@@ -82,8 +97,24 @@ pub const METADATA_PROPOSE_MS: u64 = 10_000;
 pub const METADATA_FORWARD_MS: u64 = 3_000;
 /// How long a read waits to be confirmed by the quorum, in ms: longer than an election takes.
 pub const METADATA_CONFIRM_MS: u64 = 2_500;
+/// How long a client's read waits for the quorum alone before a slot may confirm it too, in ms: an answer
+/// takes a few, and librdkafka gives the whole request 3 s where a user asks for short time-outs.
+pub const CONFIRM_BY_QUORUM_MS: u64 = 300;
+/// How long it waits for a slot where the quorum did not answer, in ms.
+pub const CONFIRM_BY_SLOT_MS: u64 = 5_000;
+/// How long what is committed may wait to be copied into the store together with what follows it, if nobody
+/// waits for the copy, in ms.
+pub const METADATA_COPY_INTERVAL_MS: u64 = 5_000;
+/// Copies of the log behind a copied snapshot, after which the next snapshot is copied.
+pub const METADATA_COPY_TAILS: usize = 500;
+/// Bytes of them after which it is, unless the snapshot has more.
+pub const METADATA_COPY_TAIL_BYTES: usize = 4 << 20;
+/// How long a copy of the metadata in the store is waited for, in ms.
+pub const METADATA_COPY_MS: u64 = 10_000;
 /// Reads that wait to be confirmed by the quorum, of one node.
 pub const METADATA_QUEUED_CONFIRMATIONS: usize = 16_384;
+/// Partitions of whose load one heartbeat tells.
+pub const HEARTBEAT_LOADS: usize = 1_000;
 /// Bytes of the members of the quorum, as they stand in an entry.
 pub const METADATA_MEMBERSHIP_BYTES: usize = 64 << 10;
 /// Bytes of entries that one append to a follower carries, or one answer of the feed; one entry may be
@@ -104,14 +135,26 @@ pub const QUORUM_HEARTBEAT_MS: u64 = 200;
 /// The shortest and the longest time without a leader after which a voter stands for election, in ms;
 /// the longest is also how long after the last word of a leader nobody votes for another.
 pub const QUORUM_ELECTION_MS: (u64, u64) = (400, 700);
+/// The largest term and index of Raft that is believed: numbers are counted on from what is told.
+pub const QUORUM_NUMBER_MAX: u64 = 1 << 62;
+/// How far a term that is told may lie above the own one: no node has been away for so many elections,
+/// and after a lie the terms go on below [`QUORUM_NUMBER_MAX`].
+pub const QUORUM_TERM_STEP: u64 = 1 << 32;
+/// Answers of the feed, of [`METADATA_APPEND_BYTES`] or one piece of a snapshot, that may be on their way
+/// at once; a follower more waits.
+pub const FEED_ANSWERS: usize = 64;
 /// How long a voter leaves a request of the feed unanswered if it has nothing new, in ms.
 pub const FEED_WAIT_MS: u64 = 1_000;
 /// Bytes of a frame between brokers: one entry and what stands around it.
 pub const PEER_FRAME_BYTES: usize = METADATA_ENTRY_BYTES + METADATA_APPEND_BYTES;
 /// Bytes of the first frame of a connection between brokers.
 pub const PEER_HELLO_BYTES: usize = 1 << 10;
+/// Bytes of the secret that the nodes of a cluster share.
+pub const PEER_SECRET_BYTES: usize = 256;
 /// Connections of other brokers.
 pub const PEER_CONNECTIONS: usize = 2 * BROKERS;
+/// Connections to the quorum's listener whose hello has not come; the oldest goes for one more.
+pub const PEER_STRANGERS: usize = 64;
 /// Requests of one connection between brokers that wait for their answers.
 pub const PEER_IN_FLIGHT: usize = 64;
 /// Bytes of requests of all other brokers that are being read or answered.
@@ -201,6 +244,8 @@ pub const SLOT_READS: usize = 8;
 pub const SLOT_SPAN_BYTES: u64 = 16 << 20;
 /// Bytes that are read for nothing at most to save a request.
 pub const READ_GAP_BYTES: u64 = 64 << 10;
+/// Bytes at which an index object is full, if it has more than one partition.
+pub const INDEX_OBJECT_BYTES: usize = 16 << 20;
 /// Bytes of one index object or manifest: some ten million ranges.
 pub const LIST_OBJECT_BYTES: u64 = 256 << 20;
 /// Bytes of the block cache in one shard of it, of which there are at most 16.
@@ -363,6 +408,10 @@ pub const CLIENT_TOPIC_WAIT_MS: u64 = 10_000;
 pub const CLIENT_BACKOFF_FIRST_MS: u64 = 100;
 /// ... up to this.
 pub const CLIENT_BACKOFF_MAX_MS: u64 = 1_000;
+/// Milliseconds that a command line's client gives partitions to move.
+pub const CLIENT_MOVE_WAIT_MS: u64 = 60_000;
+/// Milliseconds that a command line's client gives a node to catch up and become a voter.
+pub const CLIENT_VOTER_WAIT_MS: u64 = 90_000;
 /// Bytes of a line that is written as a record.
 pub const CLIENT_LINE_BYTES: usize = 16 << 20;
 /// Lines that are read ahead.

@@ -6,21 +6,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use odradek_common::limits::{BROKERS, FEED_WAIT_MS};
+use odradek_common::limits::{BROKERS, FEED_WAIT_MS, METADATA_COPY_MS};
 use parking_lot::Mutex;
 use prost::Message;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::calls::{
-    AddVoterRequest, Confirmed, DescribeAnswer, FollowAnswer, FollowRequest, RemoveVoterRequest,
-    decode_short,
+    AddVoterRequest, Confirmed, CopiedRequest, DescribeAnswer, FollowAnswer, FollowRequest,
+    RemoveVoterRequest, decode_short,
 };
+use crate::copies::Copies;
 use crate::disk::DiskError;
+use crate::heartbeats::{Board, HeartbeatRequest};
 use crate::ids::{Endpoint, ReplicaKey, Voter};
-use crate::peer::{Answers, Kind, Refusal, VoterRecord};
+use crate::peer::{Answer, Answers, Kind, Refusal, VoterRecord};
 use crate::quorum::{Committed, CommittedLog, Leadership, Progress, Quorum, bundle};
-use crate::wire::decode_entry;
+use crate::wire::{check_proposal, decode_entry};
 
 /// A follower that has not asked for so long is gone.
 const FOLLOWER_GONE: Duration = Duration::from_secs(60);
@@ -33,6 +35,10 @@ pub(crate) struct MemberAnswers {
     pub(crate) committed: CommittedLog,
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) followers: Mutex<BTreeMap<ReplicaKey, Follower>>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) copies: Arc<Copies>,
+    /// Answers of the feed that may be on their way at once.
+    pub(crate) room: Arc<Semaphore>,
 }
 
 /// Who follows the feed.
@@ -49,63 +55,103 @@ pub(crate) struct NoAnswers;
 
 #[async_trait]
 impl Answers for NoAnswers {
-    async fn answer(&self, _: ReplicaKey, _: Kind, _: Bytes) -> Result<Bytes, Refusal> {
+    async fn answer(&self, _: ReplicaKey, _: Kind, _: Bytes) -> Result<Answer, Refusal> {
         Err(Refusal::not_leader(None))
     }
+
+    fn left(&self, _: ReplicaKey) {}
 }
 
 #[async_trait]
 impl Answers for MemberAnswers {
-    async fn answer(&self, from: ReplicaKey, kind: Kind, request: Bytes) -> Result<Bytes, Refusal> {
-        match kind {
-            Kind::Append | Kind::Vote | Kind::Snapshot => self.quorum.answer(kind, request).await,
+    async fn answer(
+        &self,
+        from: ReplicaKey,
+        kind: Kind,
+        request: Bytes,
+    ) -> Result<Answer, Refusal> {
+        let answer: Bytes = match kind {
+            Kind::Follow => return self.follow(from, decode_short(request)?).await,
+            Kind::Append | Kind::Vote | Kind::Snapshot => {
+                self.quorum.answer(from, kind, request).await?
+            }
             Kind::Propose => {
+                check_proposal(&request).map_err(Refusal::invalid)?;
                 // An entry that cannot be read would stop every node that applies it.
                 if from != self.me {
                     decode_entry(&request).map_err(Refusal::invalid)?;
                 }
                 self.quorum.propose(request).await?;
-                Ok(Bytes::new())
+                Bytes::new()
             }
             Kind::Confirm => {
                 let index = self.quorum.confirm().await?;
-                Ok(Confirmed { index }.encode_to_vec().into())
+                Confirmed { index }.encode_to_vec().into()
             }
-            Kind::Follow => self.follow(from, decode_short(request)?).await,
             Kind::Describe => {
                 let answer = DescribeAnswer::new(&self.quorum.describe(), &self.followers());
-                Ok(answer.encode_to_vec().into())
+                answer.encode_to_vec().into()
             }
             Kind::AddVoter => {
                 let request: AddVoterRequest = decode_short(request)?;
                 let voter = request.voter.and_then(VoterRecord::voter);
                 let voter = voter.ok_or_else(|| Refusal::invalid("it names no voter"))?;
                 self.quorum.add_voter(voter).await?;
-                Ok(Bytes::new())
+                Bytes::new()
             }
             Kind::RemoveVoter => {
                 let request: RemoveVoterRequest = decode_short(request)?;
                 let key = request.key.ok_or_else(|| Refusal::invalid("it names no voter"))?;
                 self.quorum.remove_voter(key.into()).await?;
-                Ok(Bytes::new())
+                Bytes::new()
             }
-        }
+            Kind::Heartbeat => {
+                let request: HeartbeatRequest = decode_short(request)?;
+                let heartbeat = request.check(from)?;
+                self.check_leads()?;
+                self.board.heard(heartbeat);
+                Bytes::new()
+            }
+            Kind::Copied => {
+                let request: CopiedRequest = decode_short(request)?;
+                self.check_leads()?;
+                let limit = Duration::from_millis(METADATA_COPY_MS);
+                let reached =
+                    timeout(limit, self.copies.reach(request.index, self.committed.applied()))
+                        .await;
+                reached.map_err(Refusal::failed)?;
+                Bytes::new()
+            }
+        };
+        Ok(answer.into())
+    }
+
+    fn left(&self, from: ReplicaKey) {
+        self.board.left(from);
     }
 }
 
 impl MemberAnswers {
+    /// Sessions are the leader's to measure, and copies its to make.
+    fn check_leads(&self) -> Result<(), Refusal> {
+        let leader = self.leadership.borrow().leader.clone();
+        if leader.as_ref().is_none_or(|leader| leader.key != self.me) {
+            return Err(Refusal::not_leader(leader));
+        }
+        Ok(())
+    }
+
     /// Entries from where the follower stands, at once or when there are some; a piece of a snapshot
     /// if it stands too far back.
-    async fn follow(&self, from: ReplicaKey, request: FollowRequest) -> Result<Bytes, Refusal> {
+    async fn follow(&self, from: ReplicaKey, request: FollowRequest) -> Result<Answer, Refusal> {
         let next = request.next;
-        let mut found = self.from(next).await?;
-        self.note(from, next, matches!(found, Committed::UpToDate));
-        if matches!(found, Committed::UpToDate) {
-            let wait = Duration::from_millis(FEED_WAIT_MS);
-            if timeout(wait, self.committed.reached(next)).await.is_ok() {
-                found = self.from(next).await?;
-            }
-        }
+        self.note(from, next, self.committed.is_at(next));
+        let wait = Duration::from_millis(FEED_WAIT_MS);
+        // If nothing comes, who leads is an answer too.
+        let _ = timeout(wait, self.committed.reached(next)).await;
+        let room = Arc::clone(&self.room).acquire_owned().await;
+        let room = Some(room.map_err(Refusal::failed)?);
+        let found = self.committed.from(next).await.map_err(failed)?;
         let leadership = self.leadership.borrow().clone();
         let mut answer = FollowAnswer::of(&leadership);
         match found {
@@ -123,11 +169,7 @@ impl MemberAnswers {
                 answer.piece = piece.bytes;
             }
         }
-        Ok(answer.encode_to_vec().into())
-    }
-
-    async fn from(&self, next: u64) -> Result<Committed, Refusal> {
-        self.committed.from(next).await.map_err(failed)
+        Ok(Answer { bytes: answer.encode_to_vec().into(), room })
     }
 
     fn note(&self, from: ReplicaKey, next: u64, is_caught_up: bool) {

@@ -71,6 +71,14 @@ impl FollowAnswer {
     }
 }
 
+/// What is to be copied.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct CopiedRequest {
+    /// All up to this index.
+    #[prost(uint64, tag = "1")]
+    pub(crate) index: u64,
+}
+
 /// A voter to be.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct AddVoterRequest {

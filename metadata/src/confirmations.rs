@@ -60,6 +60,8 @@ async fn confirm(leader: &LeaderClient) -> Result<u64, NotConfirmed> {
             let leader = leader.leadership.borrow().leader.as_ref().map(|leader| leader.key.node);
             Err(NotConfirmed::NotLeader { leader })
         }
-        Err(AskError::Refused(_) | AskError::Unknown(_)) => Err(NotConfirmed::TimedOut),
+        Err(AskError::Refused(_) | AskError::NotYet(_) | AskError::Unknown(_)) => {
+            Err(NotConfirmed::TimedOut)
+        }
     }
 }

@@ -25,6 +25,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Follows the feed.
 #[derive(Debug)]
 pub(crate) struct FeedFollower {
+    me: BrokerId,
     peers: Arc<Peers>,
     voters: BTreeMap<BrokerId, Endpoint>,
     state: State,
@@ -57,18 +58,22 @@ impl From<DecodeError> for Leave {
 
 impl FeedFollower {
     pub(crate) fn new(
+        me: BrokerId,
         peers: Arc<Peers>,
         voters: BTreeMap<BrokerId, Endpoint>,
         state: State,
         leadership: watch::Sender<Leadership>,
     ) -> Self {
-        Self { peers, voters, state, leadership, next: 0, coming: None }
+        Self { me, peers, voters, state, leadership, next: 0, coming: None }
     }
 
-    /// Follows until something cannot be read.
+    /// Follows until something cannot be read. Nodes begin with different voters.
     pub(crate) async fn run(mut self) -> DecodeError {
+        let mut voters: Vec<_> = self.voters.clone().into_iter().collect();
+        let first = usize::try_from(self.me.0).unwrap_or(0) % voters.len().max(1);
+        voters.rotate_left(first);
         loop {
-            for (node, endpoint) in self.voters.clone() {
+            for (node, endpoint) in voters.clone() {
                 let from = Target { node, directory: None, endpoint };
                 match self.follow(&from).await {
                     Leave::Useless(reason) => {

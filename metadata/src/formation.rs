@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odradek_common::limits::PEER_CONNECT_MS;
+use odradek_common::ids::ClusterId;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::handle::Metadata;
 use crate::ids::{Endpoint, Voter};
@@ -21,8 +20,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPTS_SILENT: u32 = 20;
 
 impl Metadata {
-    /// The voters that the settings name, each with the data directory that it has now. Waits until
-    /// each of them has answered.
+    /// The voters that the settings name, each with the data directory that it has now, for the
+    /// formation marker, if there is none: two rounds of asking may give two answers. Waits until each of
+    /// them has answered.
     pub async fn founders(&self) -> Vec<Voter> {
         let me = self.leader.me;
         if self.leader.voters.is_empty() {
@@ -46,8 +46,7 @@ impl Metadata {
     async fn identify(&self, target: Target) -> Voter {
         let mut attempts = 0;
         loop {
-            let until = Instant::now() + Duration::from_millis(PEER_CONNECT_MS);
-            match self.leader.peers.identify(&target, until).await {
+            match self.leader.peers.who_is(&target).await {
                 Ok(key) => return Voter { key, endpoint: target.endpoint },
                 Err(error) if attempts % ATTEMPTS_SILENT == ATTEMPTS_SILENT - 1 => {
                     tracing::info!(node = target.node.0, %error, "waiting for a voter");
@@ -57,6 +56,12 @@ impl Metadata {
             attempts = attempts.wrapping_add(1);
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Tells the node which cluster it belongs to, as the formation marker has it. Before it knows, from
+    /// its data directory or by this, it and other nodes do not talk about more than who they are.
+    pub fn belongs_to(&self, cluster: &ClusterId) {
+        self.introduction.belongs_to(cluster);
     }
 
     /// Makes a quorum of `founders`. To be called only with those that the formation marker names,
@@ -69,6 +74,18 @@ impl Metadata {
         match &self.quorum {
             Some(quorum) => quorum.initialise(founders).await.map_err(StartError::raft),
             None => Ok(()),
+        }
+    }
+
+    /// Whether this node has been in a quorum: nothing is left to [initialise](Self::initialise) then. Of
+    /// one that only follows the voters it is always true.
+    ///
+    /// # Errors
+    /// Raft failed.
+    pub async fn is_initialised(&self) -> Result<bool, StartError> {
+        match &self.quorum {
+            Some(quorum) => quorum.is_initialised().await.map_err(StartError::raft),
+            None => Ok(true),
         }
     }
 

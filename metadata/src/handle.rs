@@ -6,18 +6,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use odradek_common::ids::BrokerId;
 use odradek_common::limits::{METADATA_ENTRY_BYTES, METADATA_PROPOSE_MS, METADATA_QUEUED_BYTES};
+use odradek_common::net::SharedNetwork;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::command::Command;
+use crate::copies::Copies;
+use crate::heartbeats::Board;
 use crate::ids::ReplicaKey;
 use crate::image::Image;
 use crate::leader::LeaderClient;
 use crate::outcome::{Outcome, Refusal};
-use crate::quorum::Quorum;
+use crate::peer::Introduction;
+use crate::quorum::{CommittedLog, Quorum};
 use crate::reads::{Ended, NotConfirmed, Reads};
 use crate::waiting::Waiting;
-use crate::wire::encode_proposal;
+use crate::wire::{check_command, encode_proposal};
 
 /// Bytes that the place of a command in its entry takes, at most.
 pub(crate) const FRAMING_BYTES: usize = 16;
@@ -47,7 +51,15 @@ pub struct Metadata {
     pub(crate) waiting: Arc<Waiting>,
     pub(crate) leader: Arc<LeaderClient>,
     pub(crate) quorum: Option<Arc<dyn Quorum>>,
+    pub(crate) introduction: Arc<Introduction>,
     pub(crate) room: Arc<Semaphore>,
+    /// What brokers tell this node, if it leads.
+    pub(crate) board: Arc<Board>,
+    /// How far what is committed is copied, if this node leads.
+    pub(crate) copies: Arc<Copies>,
+    /// What is committed, on the disk of a member.
+    pub(crate) committed: Option<CommittedLog>,
+    pub(crate) network: SharedNetwork,
 }
 
 /// Why a proposal has no outcome.
@@ -66,7 +78,8 @@ pub enum ProposeError {
         /// The leader, as far as it is known.
         leader: Option<BrokerId>,
     },
-    /// The leader cannot read it: it is of an older build. Nothing was proposed.
+    /// The leader does not take it: it is of an older build and cannot read it, or there is too much in
+    /// the command. Nothing was proposed.
     #[error("the leader of the quorum does not take it: {0}")]
     NotTaken(String),
     /// Too many proposals wait; this one was not proposed.
@@ -114,6 +127,8 @@ impl Metadata {
         if command.len() > METADATA_ENTRY_BYTES - FRAMING_BYTES {
             return Err(ProposeError::TooLarge { bytes: command.len() });
         }
+        // The leader would refuse the others in its entry as well.
+        check_command(&command).map_err(|error| ProposeError::NotTaken(error.to_string()))?;
         let until = Instant::now() + Duration::from_millis(METADATA_PROPOSE_MS);
         let queued = timeout_at(until, self.queue(command, ticket.origin.sequence, until)).await;
         queued.map_err(|_| ProposeError::Overloaded)??;

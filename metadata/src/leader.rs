@@ -17,6 +17,9 @@ use crate::quorum::Leadership;
 /// How long is waited before a leader is looked for again, if none is heard of before.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Why a node is not waited for any more.
+const OTHER_LEADER: &str = "another node leads now";
+
 /// The way to the leader.
 #[derive(Debug)]
 pub(crate) struct LeaderClient {
@@ -27,7 +30,7 @@ pub(crate) struct LeaderClient {
     /// Where the voters are reached, as the settings have it.
     pub(crate) voters: BTreeMap<BrokerId, Endpoint>,
     pub(crate) leadership: watch::Receiver<Leadership>,
-    /// The voter that is asked next where no leader is known.
+    /// The voter that is asked next where no leader is known; nodes begin with different ones.
     pub(crate) turn: AtomicUsize,
 }
 
@@ -49,6 +52,8 @@ pub(crate) enum AskError {
     NoLeader,
     /// It says no. Nothing was done.
     Refused(String),
+    /// It says not yet. Nothing was done.
+    NotYet(String),
     /// It may have been done, or may be yet, or never.
     Unknown(String),
 }
@@ -92,6 +97,9 @@ impl LeaderClient {
                 }
                 Err(CallError::Refused(Refusal { code: RefusalCode::Invalid, reason, .. })) => {
                     return Err(AskError::Refused(reason));
+                }
+                Err(CallError::Refused(Refusal { code: RefusalCode::NotYet, reason, .. })) => {
+                    return Err(AskError::NotYet(reason));
                 }
                 Err(error) if patience.may_repeat => last = AskError::Unknown(error.to_string()),
                 Err(error) => return Err(AskError::Unknown(error.to_string())),
@@ -138,22 +146,30 @@ impl LeaderClient {
         term: u64,
     ) -> Result<Bytes, CallError> {
         let until = patience.until.min(Instant::now() + patience.each);
+        let other_leader = || self.other_leader(asked.target.node, term);
+        let connection = if asked.key == Some(self.me) {
+            None
+        } else {
+            tokio::select! {
+                biased;
+                connected = self.peers.connected(&asked.target, until) => Some(connected?),
+                () = other_leader() => return Err(CallError::NotSent(OTHER_LEADER.to_owned())),
+            }
+        };
         let answer = async {
-            if asked.key != Some(self.me) {
-                return self.peers.call(&asked.target, kind, request, until).await;
+            if let Some(connection) = connection {
+                return connection.call(kind, request, until).await;
             }
             let answer = self.here.answer(self.me, kind, request);
             match timeout_at(until, answer).await {
-                Ok(answer) => answer.map_err(CallError::Refused),
+                Ok(answer) => answer.map(|answer| answer.bytes).map_err(CallError::Refused),
                 Err(_) => Err(CallError::Lost("no answer in time".to_owned())),
             }
         };
         tokio::select! {
             biased;
             answer = answer => answer,
-            () = self.other_leader(asked.target.node, term) => {
-                Err(CallError::Lost("another node leads now".to_owned()))
-            }
+            () = other_leader() => Err(CallError::Lost(OTHER_LEADER.to_owned())),
         }
     }
 

@@ -31,6 +31,10 @@ pub enum QuorumCallError {
     /// It cannot be done. Nothing was done.
     #[error("{0}")]
     Refused(String),
+    /// It cannot be done yet: another change is under way, or the new voter did not catch up. Nothing was
+    /// done.
+    #[error("{0}")]
+    NotYet(String),
     /// It may have been done, or may be yet, or never: the description tells.
     #[error("the outcome is unknown: {0}")]
     Unknown(String),
@@ -93,6 +97,12 @@ impl Metadata {
         Ok(())
     }
 
+    /// How many nodes vote, as far as this one knows; none where it is no member.
+    #[must_use]
+    pub fn voter_count(&self) -> usize {
+        self.quorum.as_ref().map_or(0, |quorum| quorum.describe().voters.len())
+    }
+
     /// Who is in the quorum and how far. Observers are those that follow a member that answers.
     ///
     /// # Errors
@@ -139,7 +149,8 @@ impl Metadata {
         let answer = if member.key == self.leader.me {
             let answer = self.leader.here.answer(member.key, Kind::Describe, Bytes::new());
             let answer = timeout_at(until, answer).await;
-            answer.map_err(|error| unknown(error.to_string()))?.map_err(|no| unknown(no.reason))?
+            let answer = answer.map_err(|error| unknown(error.to_string()))?;
+            answer.map_err(|no| unknown(no.reason))?.bytes
         } else {
             let target = self.leader.target(member.key, member.endpoint.clone());
             let answer = self.leader.peers.call(&target, Kind::Describe, Bytes::new(), until).await;
@@ -166,6 +177,7 @@ impl From<AskError> for QuorumCallError {
         match error {
             AskError::NoLeader => Self::NoLeader,
             AskError::Refused(reason) => Self::Refused(reason),
+            AskError::NotYet(reason) => Self::NotYet(reason),
             AskError::Unknown(reason) => Self::Unknown(reason),
         }
     }

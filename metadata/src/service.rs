@@ -25,7 +25,7 @@ use crate::follow::FeedFollower;
 use crate::handle::{FRAMING_BYTES, ProposeError, Queued};
 use crate::ids::{DirectoryId, Endpoint};
 use crate::leader::{AskError, LeaderClient, Patience};
-use crate::peer::{Kind, PeerServer};
+use crate::peer::{Kind, PeerSecret, PeerServer};
 use crate::quorum::Quorum;
 use crate::reads::Reads;
 use crate::waiting::Waiting;
@@ -56,6 +56,8 @@ pub struct Options {
     pub voters: BTreeMap<BrokerId, Endpoint>,
     /// Where this node listens for the others (the CONTROLLER listener), if it votes or is to.
     pub listen: Option<Endpoint>,
+    /// What the nodes of the cluster share. None: only nodes on this machine may call it.
+    pub secret: Option<PeerSecret>,
     /// A snapshot is taken, and the log before it dropped, after so many entries.
     pub snapshot_entries: u64,
     /// Where the writing of snapshots is noted.
@@ -81,6 +83,15 @@ pub enum StartError {
         endpoint: Endpoint,
         /// Why.
         source: std::io::Error,
+    },
+    /// The quorum has other voters than this node, and the settings name none.
+    #[error(
+        "this node is the only voter by its settings, and the quorum that it is in has the voters \
+         {voters}: controller.quorum.voters has to name them; nothing was changed"
+    )]
+    OtherVoters {
+        /// Who votes.
+        voters: String,
     },
     /// Raft did not come up.
     #[error("the metadata quorum did not start: {0}")]
@@ -211,7 +222,7 @@ impl Service {
         // Who stopped waiting before this is told that nothing was proposed.
         let sent = |proposal: &Queued| self.waiting.note_sent(proposal.sequence);
         let batch: Vec<_> = batch.into_iter().filter(sent).collect();
-        let Some(until) = batch.iter().map(|proposal| proposal.until).min() else { return };
+        let Some(until) = last_turn(&batch) else { return };
         let entry = encode_entry(batch.iter().map(|proposal| &proposal.command));
         let each = Duration::from_millis(METADATA_FORWARD_MS);
         let patience = Patience { until, each, may_repeat: false };
@@ -225,7 +236,7 @@ impl Service {
                     self.waiting.answer(proposal.sequence, answer);
                 }
             }
-            Err(AskError::Refused(reason)) => {
+            Err(AskError::Refused(reason) | AskError::NotYet(reason)) => {
                 for proposal in batch {
                     let answer = Err(ProposeError::NotTaken(reason.clone()));
                     self.waiting.answer(proposal.sequence, answer);
@@ -255,6 +266,11 @@ impl Service {
     }
 }
 
+/// Until when a batch may be proposed. Of those in it who stop waiting before, the outcome is unknown.
+fn last_turn(batch: &[Queued]) -> Option<Instant> {
+    batch.iter().map(|proposal| proposal.until).max()
+}
+
 /// A proposal that may be lost is waited for until this node has all that is committed at a later
 /// time: most that were committed are there by then, and nobody waits for the others in vain.
 async fn give_up_in_time(reads: &Reads, waiting: &Waiting, sequences: Vec<u64>) {
@@ -274,4 +290,26 @@ fn check_ended(
 async fn last_answer(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(LAST_ANSWER_MAX).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[test]
+    fn a_late_proposal_does_not_shorten_the_time_of_its_batch() {
+        let now = Instant::now();
+        let room = Arc::new(Semaphore::new(3));
+        let queued = |seconds: u64| {
+            let _room = Arc::clone(&room).try_acquire_owned().unwrap();
+            let until = now + Duration::from_secs(seconds);
+            Queued { command: Bytes::new(), sequence: seconds, until, _room }
+        };
+        assert_eq!(last_turn(&[]), None);
+        let last = last_turn(&[queued(9), queued(1), queued(5)]);
+        assert_eq!(last, Some(now + Duration::from_secs(9)));
+    }
 }

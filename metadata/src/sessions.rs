@@ -17,8 +17,11 @@ use crate::ids::Incarnation;
 pub struct SessionOptions {
     /// How long a broker may be silent (`broker.session.timeout.ms`).
     pub timeout: Duration,
-    /// How old the oldest slot under way of a broker may be while others write slots.
-    pub unlanded_max: Duration,
+    /// For how long no slot of a broker may land, though some are under way, while others' do.
+    pub stalled_max: Duration,
+    /// For how long one that listens no more must have been silent too: its address may be one that
+    /// the leader does not reach.
+    pub gone_silence: Duration,
     /// Brokers fenced within a second, so that a fault of the leader's own does not fence all.
     pub fences_per_second: usize,
     /// A longer time between two looks means that the leader itself stood still.
@@ -29,7 +32,8 @@ impl Default for SessionOptions {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(3),
-            unlanded_max: Duration::from_secs(10),
+            stalled_max: Duration::from_secs(10),
+            gone_silence: Duration::from_millis(600),
             fences_per_second: 3,
             gap: Duration::from_secs(1),
         }
@@ -57,11 +61,20 @@ impl fmt::Display for Reason {
     }
 }
 
+/// How the slots of a broker fare.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Landings {
+    /// For how long slots have been under way and none has landed; zero if none is under way.
+    pub stalled: Duration,
+    /// How long ago one landed; none if none has. One that is idle says nothing about the store.
+    pub newest: Option<Duration>,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Session {
     heard: Instant,
-    /// The age of its oldest slot under way, as it said last.
-    unlanded: Duration,
+    /// As it said last.
+    landings: Landings,
     is_gone: bool,
 }
 
@@ -83,9 +96,9 @@ impl Sessions {
         Self { options, by: BTreeMap::new(), looked: now, fenced: Vec::new() }
     }
 
-    /// A broker was heard of; its oldest slot under way is `unlanded` old.
-    pub fn heard(&mut self, of: Incarnation, unlanded: Duration, now: Instant) {
-        self.by.insert(of, Session { heard: now, unlanded, is_gone: false });
+    /// A broker was heard of, and how its slots fare.
+    pub fn heard(&mut self, of: Incarnation, landings: Landings, now: Instant) {
+        self.by.insert(of, Session { heard: now, landings, is_gone: false });
     }
 
     /// A broker's connection closed, and a new one was refused: nobody listens there. One that is
@@ -108,7 +121,7 @@ impl Sessions {
         let live: Vec<Incarnation> = live.into_iter().collect();
         self.by.retain(|of, _| live.contains(of));
         for of in &live {
-            let begins = Session { heard: now, unlanded: Duration::ZERO, is_gone: false };
+            let begins = Session { heard: now, landings: Landings::default(), is_gone: false };
             let session = self.by.entry(*of).or_insert(begins);
             if stood_still {
                 // What was sent meanwhile may not have been read.
@@ -117,7 +130,10 @@ impl Sessions {
         }
         self.fenced.retain(|at| now.duration_since(*at) < Duration::from_secs(1));
         let room = self.options.fences_per_second.saturating_sub(self.fenced.len());
-        let others_land = self.by.values().any(|s| s.unlanded < self.options.unlanded_max / 2);
+        let others_land = self.by.values().any(|s| {
+            let ago = s.landings.newest.map(|ago| ago + now.duration_since(s.heard));
+            ago.is_some_and(|ago| ago < self.options.stalled_max / 2)
+        });
         let found =
             self.by.iter().filter_map(|(of, s)| Some((*of, self.judge(s, others_land, now)?)));
         let found: Vec<_> = found.take(room).collect();
@@ -126,11 +142,12 @@ impl Sessions {
     }
 
     fn judge(&self, session: &Session, others_land: bool, now: Instant) -> Option<Reason> {
-        if session.is_gone {
+        let silent = now.duration_since(session.heard);
+        if session.is_gone && silent >= self.options.gone_silence {
             Some(Reason::Gone)
-        } else if now.duration_since(session.heard) >= self.options.timeout {
+        } else if silent >= self.options.timeout {
             Some(Reason::Silent)
-        } else if session.unlanded >= self.options.unlanded_max && others_land {
+        } else if session.landings.stalled >= self.options.stalled_max && others_land {
             Some(Reason::Storeless)
         } else {
             None
@@ -147,7 +164,11 @@ mod tests {
     const A: Incarnation = Incarnation { broker: BrokerId(1), epoch: BrokerEpoch(1) };
     const B: Incarnation = Incarnation { broker: BrokerId(2), epoch: BrokerEpoch(2) };
     const C: Incarnation = Incarnation { broker: BrokerId(3), epoch: BrokerEpoch(3) };
-    const OLD: Duration = Duration::from_secs(20);
+    /// Nothing lands, for longer than may be.
+    const STALLS: Landings =
+        Landings { stalled: Duration::from_secs(20), newest: Some(Duration::from_secs(20)) };
+    /// Nothing is under way, and nothing ever was.
+    const IDLE: Landings = Landings { stalled: Duration::ZERO, newest: None };
 
     /// Looks every half second until `to`, with the brokers that speak up each time.
     struct Leader {
@@ -169,13 +190,13 @@ mod tests {
         fn until(
             &mut self,
             ms: u64,
-            heard: &[(Incarnation, Duration)],
+            heard: &[(Incarnation, Landings)],
         ) -> Vec<(u64, Incarnation, Reason)> {
             let mut found = Vec::new();
             while self.ms < ms {
                 self.ms += 500;
-                for (of, unlanded) in heard {
-                    self.sessions.heard(*of, *unlanded, self.now());
+                for (of, landings) in heard {
+                    self.sessions.heard(*of, *landings, self.now());
                 }
                 let fenced = self.sessions.look([A, B, C], self.now());
                 found.extend(fenced.into_iter().map(|(of, why)| (self.ms, of, why)));
@@ -187,7 +208,8 @@ mod tests {
         }
     }
 
-    const LANDS: Duration = Duration::ZERO;
+    const LANDS: Landings =
+        Landings { stalled: Duration::ZERO, newest: Some(Duration::from_millis(100)) };
 
     #[test]
     fn who_is_silent_for_a_session_is_fenced_and_nobody_else() {
@@ -206,21 +228,23 @@ mod tests {
     }
 
     #[test]
-    fn who_is_gone_is_fenced_at_once_unless_it_is_heard_of_again() {
+    fn who_is_gone_is_fenced_soon_unless_it_is_heard_of_again() {
         let mut leader = Leader::new();
         assert_eq!(leader.until(1_000, &[(A, LANDS), (B, LANDS), (C, LANDS)]), []);
         leader.sessions.gone(B);
         leader.sessions.heard(B, LANDS, leader.now());
         leader.sessions.gone(C);
+        assert_eq!(leader.sessions.look([A, B, C], leader.now()), [], "it may be on its way");
+        leader.ms += 600;
         assert_eq!(leader.sessions.look([A, B, C], leader.now()), [(C, Reason::Gone)]);
     }
 
     #[test]
     fn who_cannot_reach_the_store_is_fenced_only_while_others_can() {
         let mut leader = Leader::new();
-        assert_eq!(leader.until(5_000, &[(A, OLD), (B, OLD), (C, OLD)]), []);
+        assert_eq!(leader.until(5_000, &[(A, STALLS), (B, STALLS), (C, IDLE)]), []);
         assert_eq!(
-            leader.until(6_000, &[(A, OLD), (B, OLD), (C, LANDS)]),
+            leader.until(6_000, &[(A, STALLS), (B, STALLS), (C, LANDS)]),
             [(5_500, A, Reason::Storeless), (5_500, B, Reason::Storeless)]
         );
     }

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use odradek_common::limits::METADATA_QUEUED_PROPOSALS;
-use tokio::sync::{mpsc, watch};
+use odradek_common::limits::{FEED_ANSWERS, METADATA_QUEUED_PROPOSALS};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::answers::{MemberAnswers, NoAnswers};
 use crate::confirmations;
+use crate::copies::Copies;
 use crate::follow::FeedFollower;
 use crate::handle::{Metadata, room};
+use crate::heartbeats::Board;
 use crate::ids::ReplicaKey;
 use crate::leader::LeaderClient;
 use crate::peer::{Answers, Introduction, PeerServer, Peers};
-use crate::quorum::{self, Leadership, Quorum, RaftOptions, Started};
+use crate::quorum::{self, CommittedLog, Leadership, Quorum, RaftOptions, Started};
 use crate::reads::Reads;
 use crate::service::{Options, Service, StartError};
 use crate::state::State;
@@ -22,6 +24,7 @@ use crate::waiting::Waiting;
 /// What a node is to the quorum.
 struct Role {
     quorum: Option<Arc<dyn Quorum>>,
+    committed: Option<CommittedLog>,
     answers: Arc<dyn Answers>,
     leadership: watch::Receiver<Leadership>,
     follower: Option<FeedFollower>,
@@ -43,12 +46,14 @@ impl Metadata {
         let waiting = Arc::new(Waiting::new(&options.random));
         let state = State::new(Arc::clone(&waiting));
         let images = state.subscribe();
-        let introduction = Introduction::new(me, options.cluster.clone(), images.clone());
-        let introduction = Arc::new(introduction);
+        let (noted, secret) = (options.cluster.clone(), options.secret.clone());
+        let introduction = Arc::new(Introduction::new(me, noted, images.clone(), secret));
         let network = Arc::clone(&options.network);
+        let board = Arc::new(Board::default());
         let peers = Arc::new(Peers::new(network, Arc::clone(&introduction)));
-        let role = role(&options, me, &peers, state).await?;
-        let server = match server(&options, introduction, &role.answers).await {
+        let copies = Arc::new(Copies::default());
+        let role = role(&options, me, &peers, state, (&board, &copies)).await?;
+        let server = match server(&options, Arc::clone(&introduction), &role.answers).await {
             Ok(server) => server,
             Err(error) => {
                 if let Some(quorum) = role.quorum {
@@ -57,14 +62,14 @@ impl Metadata {
                 return Err(error);
             }
         };
-        let Role { quorum, answers, leadership, follower } = role;
+        let Role { quorum, committed, answers, leadership, follower } = role;
         let leader = LeaderClient {
             me,
             here: answers,
             peers,
             voters: options.voters,
             leadership,
-            turn: 0.into(),
+            turn: usize::try_from(me.node.0).unwrap_or(0).into(),
         };
         let leader = Arc::new(leader);
         let (proposer, proposals) = mpsc::channel(METADATA_QUEUED_PROPOSALS);
@@ -80,7 +85,19 @@ impl Metadata {
             server,
             follower,
         };
-        let metadata = Self { proposals: proposer, reads, waiting, leader, quorum, room: room() };
+        let metadata = Self {
+            proposals: proposer,
+            reads,
+            waiting,
+            leader,
+            quorum,
+            introduction,
+            room: room(),
+            board,
+            copies,
+            committed,
+            network: options.network,
+        };
         Ok((service, metadata))
     }
 }
@@ -90,14 +107,15 @@ async fn role(
     me: ReplicaKey,
     peers: &Arc<Peers>,
     state: State,
+    (board, copies): (&Arc<Board>, &Arc<Copies>),
 ) -> Result<Role, StartError> {
     let voters = &options.voters;
     let is_member = voters.is_empty() || voters.contains_key(&me.node) || options.listen.is_some();
     if !is_member {
         let (known, leadership) = watch::channel(Leadership::default());
-        let follower = FeedFollower::new(Arc::clone(peers), voters.clone(), state, known);
+        let follower = FeedFollower::new(me.node, Arc::clone(peers), voters.clone(), state, known);
         let (answers, follower) = (Arc::new(NoAnswers), Some(follower));
-        return Ok(Role { quorum: None, answers, leadership, follower });
+        return Ok(Role { quorum: None, committed: None, answers, leadership, follower });
     }
     let raft = RaftOptions {
         me,
@@ -110,14 +128,43 @@ async fn role(
         peers: Arc::clone(peers),
     };
     let Started { quorum, committed, leadership } = quorum::start(raft, state).await?;
+    if let Err(error) = check_voters(&*quorum, me, voters.is_empty()).await {
+        quorum.stop().await;
+        return Err(error);
+    }
     let answers = MemberAnswers {
         me,
         quorum: Arc::clone(&quorum),
-        committed,
+        committed: committed.clone(),
         leadership: leadership.clone(),
         followers: BTreeMap::new().into(),
+        board: Arc::clone(board),
+        copies: Arc::clone(copies),
+        room: Arc::new(Semaphore::new(FEED_ANSWERS)),
     };
-    Ok(Role { quorum: Some(quorum), answers: Arc::new(answers), leadership, follower: None })
+    let (quorum, committed) = (Some(quorum), Some(committed));
+    Ok(Role { quorum, committed, answers: Arc::new(answers), leadership, follower: None })
+}
+
+/// A node that was in a quorum and is no voter of it waits for others: that is to be seen.
+async fn check_voters(
+    quorum: &dyn Quorum,
+    me: ReplicaKey,
+    is_alone: bool,
+) -> Result<(), StartError> {
+    if !quorum.is_initialised().await.map_err(StartError::raft)? {
+        return Ok(());
+    }
+    let voters = quorum.describe().voters;
+    let names: Vec<_> = voters.iter().map(ReplicaKey::to_string).collect();
+    let names = names.join(", ");
+    if is_alone && !voters.iter().eq([&me]) {
+        return Err(StartError::OtherVoters { voters: names });
+    }
+    if !voters.contains(&me) {
+        tracing::warn!(%me, voters = names, "this node does not vote in the quorum that it was in");
+    }
+    Ok(())
 }
 
 async fn server(

@@ -1,6 +1,9 @@
 //! A whole node: start, propose, restart, and what a power cut leaves.
 
+mod brokers;
+mod changes;
 mod cluster;
+mod copies;
 mod observers;
 mod several;
 
@@ -33,6 +36,7 @@ fn options(files: &SimFiles) -> Options {
         random: Arc::new(SeededRandom::from_os()),
         voters: BTreeMap::new(),
         listen: None,
+        secret: None,
         snapshot_entries: 1000,
         phases: odradek_common::phases::Phases::none(),
     }
@@ -431,4 +435,16 @@ async fn a_power_cut_at_any_time_loses_nothing_acknowledged() {
         acknowledged += cut_twice(seed, halts).await.0;
     }
     assert!(acknowledged > 500, "only {acknowledged} were acknowledged at all");
+}
+
+/// It would have the leader refuse whatever stands in the same entry.
+#[tokio::test]
+async fn a_command_of_too_many_elements_goes_into_no_entry() {
+    let node = Node::on(&SimFiles::new()).await;
+    node.form().await;
+    let one: &[i32] = &[1];
+    let partitions = vec![one; odradek_common::limits::METADATA_COMMAND_ELEMENTS];
+    let refused = node.metadata.propose(create_topic("large", 1, &partitions)).await;
+    assert!(matches!(refused, Err(ProposeError::NotTaken(_))), "{refused:?}");
+    node.stop().await;
 }

@@ -1,10 +1,11 @@
-//! Flush: un-flushed records below the high watermark go into segments, and one index object says
-//! where. Nothing counts until Raft accepts it.
+//! Flush: un-flushed records below the high watermark go into segments, and index objects say where:
+//! one, or several where what is known of producers is long. Nothing counts until Raft accepts it.
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
 use odradek_common::ids::{GroupId, LeaderEpoch, TopicPartition};
+use odradek_common::limits::INDEX_OBJECT_BYTES;
 
 use crate::attempt::{Attempt, CreateError};
 use crate::index::{IndexObject, IndexPart};
@@ -48,6 +49,18 @@ pub struct SlotPart {
     pub checkpoint: Bytes,
 }
 
+impl SlotPart {
+    /// Looks whether the ranges are whole from `flushed_end` on.
+    ///
+    /// # Errors
+    /// What is missing, or there twice.
+    pub fn check_from(&self, flushed_end: i64) -> Result<(), CoverageError> {
+        let end = self.ranges.last().map_or(flushed_end, |last| last.next_offset);
+        let ranges = self.ranges.clone();
+        PartitionRanges::new(self.partition, flushed_end, end, ranges, Bytes::new()).map(drop)
+    }
+}
+
 /// What was written of one partition, to be claimed in a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlushedPart {
@@ -61,7 +74,7 @@ pub struct FlushedPart {
     pub next_offset: i64,
 }
 
-/// What an attempt wrote; its commands carry the same mark.
+/// One index object that an attempt wrote; its commands carry the same mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlushedRound {
     /// The index object.
@@ -75,8 +88,8 @@ pub struct FlushedRound {
 /// What became of a flush.
 #[derive(Debug)]
 pub struct Flushed {
-    /// What was written; none if all was left out.
-    pub round: Option<FlushedRound>,
+    /// What was written, by index object; none if all was left out.
+    pub rounds: Vec<FlushedRound>,
     /// The partitions of which nothing was.
     pub left_out: Vec<LeftOut>,
 }
@@ -110,7 +123,7 @@ pub enum FlushError {
     Empty(TopicPartition),
 }
 
-/// Writes the batches of `parts` into segments and one index object. A partition with at least
+/// Writes the batches of `parts` into segments and index objects. A partition with at least
 /// [`odradek_common::limits::OWN_SEGMENT_BYTES`] gets segments of its own, the others share by
 /// partition group. A partition whose slots are damaged or gone is left out, so that it does not
 /// hold up the others.
@@ -148,21 +161,17 @@ pub async fn write(attempt: &Attempt, parts: Vec<FlushPart>) -> Result<Flushed, 
             Err(why) => left_out.push(LeftOut { partition: part.partition, why }),
         }
     }
-    let round = match whole.is_empty() && !left_out.is_empty() {
-        true => None,
-        false => Some(write_index(attempt, whole).await?),
-    };
-    Ok(Flushed { round, left_out })
+    Ok(Flushed { rounds: write_indexes(attempt, whole).await?, left_out })
 }
 
-/// Writes one index object that names ranges where they lie, in slots: for a takeover or handover.
+/// Writes index objects that name ranges where they lie, in slots: for a takeover or handover.
 ///
 /// # Errors
 /// What went wrong first; the round is then void.
 pub async fn index_slots(
     attempt: &Attempt,
     parts: Vec<SlotPart>,
-) -> Result<FlushedRound, FlushError> {
+) -> Result<Vec<FlushedRound>, FlushError> {
     let parts = parts.into_iter().map(|part| IndexPart {
         partition: part.partition,
         group: part.group,
@@ -170,13 +179,13 @@ pub async fn index_slots(
         ranges: part.ranges,
         checkpoint: part.checkpoint,
     });
-    write_index(attempt, parts.collect()).await
+    write_indexes(attempt, parts.collect()).await
 }
 
-async fn write_index(
+async fn write_indexes(
     attempt: &Attempt,
     mut parts: Vec<IndexPart>,
-) -> Result<FlushedRound, FlushError> {
+) -> Result<Vec<FlushedRound>, FlushError> {
     parts.sort_by_key(|part| part.partition);
     for part in &mut parts {
         part.ranges.sort_by_key(|range| range.base_offset);
@@ -184,11 +193,34 @@ async fn write_index(
     if let Some(twice) = parts.windows(2).find(|pair| pair[0].partition == pair[1].partition) {
         return Err(FlushError::Twice(twice[0].partition));
     }
-    let claims = parts.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
-    let index = IndexObject { mark: attempt.mark(), parts };
-    let name = attempt.fresh_name(ObjectKind::Index);
-    attempt.create_list(name, index.encode()).await?;
-    Ok(FlushedRound { index_object: name, mark: attempt.mark(), parts: claims })
+    // Found out before anything is written.
+    let mut claims = parts.iter().map(claim).collect::<Result<Vec<_>, _>>()?.into_iter();
+    let mut rounds = Vec::new();
+    for parts in in_objects(parts) {
+        let claimed = claims.by_ref().take(parts.len()).collect();
+        let index = IndexObject { mark: attempt.mark(), parts };
+        let name = attempt.fresh_name(ObjectKind::Index);
+        attempt.create_list(name, index.encode()).await?;
+        rounds.push(FlushedRound { index_object: name, mark: attempt.mark(), parts: claimed });
+    }
+    Ok(rounds)
+}
+
+/// Parts by the index object that they go into: each is of a bounded size, but holds at least one.
+fn in_objects(parts: Vec<IndexPart>) -> Vec<Vec<IndexPart>> {
+    let (mut objects, mut bytes) = (Vec::<Vec<IndexPart>>::new(), 0);
+    for part in parts {
+        let more = part.encoded_bytes();
+        bytes += more;
+        match objects.last_mut() {
+            Some(object) if bytes <= INDEX_OBJECT_BYTES => object.push(part),
+            _ => {
+                objects.push(vec![part]);
+                bytes = more;
+            }
+        }
+    }
+    objects
 }
 
 /// What a part claims, after a look whether its ranges cover it.

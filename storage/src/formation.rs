@@ -1,11 +1,14 @@
 //! The formation marker: made once for a bucket's prefix, it says which cluster lives there and
-//! which data directories formed it (law 2.7). This is only the primitive; who may join, and who
-//! is refused, the broker decides.
+//! which voters formed it, each with its data directory and its address (law 2.7): whoever begins the
+//! quorum takes them from here, so that two rounds of asking around never make two. This is only the
+//! primitive; who may join, and who is refused, the broker decides.
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, ObjectStore, PutMode};
-use odradek_common::ids::ClusterId;
+use odradek_common::ids::{BrokerId, ClusterId};
 use odradek_common::limits::FORMATION_BYTES;
 use uuid::Uuid;
 
@@ -24,8 +27,21 @@ const VANISHED_MAX: u32 = 3;
 pub struct Marker {
     /// The cluster that lives here.
     pub cluster: ClusterId,
-    /// The data directories of the voters that formed it.
-    pub directories: Vec<Uuid>,
+    /// The voters that formed it.
+    pub founders: Vec<Founder>,
+}
+
+/// One of the first voters of the metadata quorum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Founder {
+    /// Its node id.
+    pub node: BrokerId,
+    /// The id of its data directory.
+    pub directory: Uuid,
+    /// The host of its CONTROLLER listener; empty of one that is the whole quorum and has none.
+    pub host: String,
+    /// The port; 0 likewise.
+    pub port: u16,
 }
 
 /// The outcome of [`form`].
@@ -59,29 +75,63 @@ pub enum FormationError {
 struct Message {
     #[prost(string, tag = "1")]
     cluster: String,
-    #[prost(bytes = "vec", repeated, tag = "2")]
-    directories: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "2")]
+    founders: Vec<FounderMessage>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct FounderMessage {
+    #[prost(int32, tag = "1")]
+    node: i32,
+    #[prost(bytes = "vec", tag = "2")]
+    directory: Vec<u8>,
+    #[prost(string, tag = "3")]
+    host: String,
+    #[prost(uint32, tag = "4")]
+    port: u32,
 }
 
 impl Marker {
     fn encode(&self) -> Bytes {
         FORMATION.seal_message(&Message {
             cluster: self.cluster.to_string(),
-            directories: self.directories.iter().map(|id| id.as_bytes().to_vec()).collect(),
+            founders: self.founders.iter().map(FounderMessage::from).collect(),
         })
     }
 
     fn decode(bytes: &Bytes) -> Result<Self, FormationError> {
         let message: Message = FORMATION.open_message(bytes)?;
+        let nonsense = |reason: String| FormationError::Nonsense(reason);
+        let cluster = message.cluster.parse();
         let cluster =
-            message.cluster.parse().map_err(|e: odradek_common::ids::NotAClusterId| {
-                FormationError::Nonsense(e.to_string())
-            })?;
-        let directories = message.directories.iter().map(|id| Uuid::from_slice(id)).collect();
-        let directories: Result<_, _> = directories;
-        let directories =
-            directories.map_err(|e| FormationError::Nonsense(format!("a directory id: {e}")))?;
-        Ok(Self { cluster, directories })
+            cluster.map_err(|e: odradek_common::ids::NotAClusterId| nonsense(e.to_string()))?;
+        let founders = message.founders.into_iter().map(FounderMessage::founder);
+        let founders: Vec<_> = founders.collect::<Result<_, _>>()?;
+        let nodes: BTreeSet<_> = founders.iter().map(|founder| founder.node).collect();
+        if nodes.is_empty() || nodes.len() != founders.len() {
+            return Err(nonsense("it names no voter, or one twice".to_owned()));
+        }
+        Ok(Self { cluster, founders })
+    }
+}
+
+impl From<&Founder> for FounderMessage {
+    fn from(founder: &Founder) -> Self {
+        let (node, port) = (founder.node.0, u32::from(founder.port));
+        let directory = founder.directory.as_bytes().to_vec();
+        Self { node, directory, host: founder.host.clone(), port }
+    }
+}
+
+impl FounderMessage {
+    fn founder(self) -> Result<Founder, FormationError> {
+        let nonsense = |what: &str, error: &dyn std::fmt::Display| {
+            FormationError::Nonsense(format!("{what}: {error}"))
+        };
+        let directory = Uuid::from_slice(&self.directory);
+        let directory = directory.map_err(|error| nonsense("a directory id", &error))?;
+        let port = u16::try_from(self.port).map_err(|error| nonsense("a port", &error))?;
+        Ok(Founder { node: BrokerId(self.node), directory, host: self.host, port })
     }
 }
 
@@ -151,9 +201,14 @@ mod tests {
         (Store::over(faulty, prefix, "test".into(), RetryOptions::default(), random), faults)
     }
 
+    fn founder(node: i32, id: u128) -> Founder {
+        let (directory, host) = (Uuid::from_u128(id), format!("h{node}"));
+        Founder { node: BrokerId(node), directory, host, port: 9093 }
+    }
+
     fn marker(id: u128) -> Marker {
         let cluster = ClusterId::from_random(id.to_be_bytes());
-        Marker { cluster, directories: vec![Uuid::from_u128(id), Uuid::from_u128(77)] }
+        Marker { cluster, founders: vec![founder(1, id), founder(2, 77)] }
     }
 
     #[tokio::test]
@@ -202,14 +257,17 @@ mod tests {
         let path = Path::from("some/where/formation");
         let newer = Kind { version: 2, ..FORMATION }.seal(b"");
         let nonsense =
-            FORMATION.seal_message(&Message { cluster: "../x".into(), directories: Vec::new() });
-        let bad_id = FORMATION
-            .seal_message(&Message { cluster: "ok".into(), directories: vec![vec![1; 15]] });
+            FORMATION.seal_message(&Message { cluster: "../x".into(), founders: Vec::new() });
+        let good = FounderMessage::from(&founder(1, 1));
+        let of = |founders| FORMATION.seal_message(&Message { cluster: "ok".into(), founders });
+        let bad_id = of(vec![FounderMessage { directory: vec![1; 15], ..good.clone() }]);
+        let bad_port = of(vec![FounderMessage { port: 65_536, ..good.clone() }]);
+        let (nobody, twice) = (of(Vec::new()), of(vec![good.clone(), good]));
         let limit = usize::try_from(FORMATION_BYTES).unwrap();
         let long = FORMATION.seal(&vec![0; limit]);
-        for bytes in
-            [Bytes::new(), Bytes::from_static(b"hello, world!!!"), newer, nonsense, bad_id, long]
-        {
+        let empty = [Bytes::new(), Bytes::from_static(b"hello, world!!!")];
+        let made = [newer, nonsense, bad_id, bad_port, nobody, twice, long];
+        for bytes in empty.into_iter().chain(made) {
             let (store, _) = store();
             store.direct().put(&path, bytes.clone().into()).await.unwrap();
             assert!(read(&store).await.is_err(), "{bytes:?}");
@@ -222,11 +280,10 @@ mod tests {
     /// A marker as the first release wrote it opens in every later one.
     #[test]
     fn the_format_is_fixed() {
-        let marker =
-            Marker { cluster: "abc".parse().unwrap(), directories: vec![Uuid::from_u128(1)] };
+        let marker = Marker { cluster: "abc".parse().unwrap(), founders: vec![founder(7, 1)] };
         let bytes = marker.encode();
-        let expected =
-            b"ODfm\x00\x01\x00\x00\x00\x17\x0a\x03abc\x12\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+        let expected = b"ODfm\x00\x01\x00\x00\x00\x22\x0a\x03abc\x12\x1b\x08\x07\
+            \x12\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x1a\x02h7\x20\x85\x47";
         assert_eq!(&bytes[..bytes.len() - 4], expected);
         assert_eq!(Marker::decode(&bytes).unwrap(), marker);
     }

@@ -13,6 +13,9 @@ use crate::range::message::{
 /// How index objects are marked.
 pub const INDEX_KIND: Kind = Kind { name: "index object", magic: *b"ODix", version: 1 };
 
+/// Bytes of a range with the place that it names, or of a part without its ranges: at most.
+const RANGE_BYTES: usize = 160;
+
 /// One partition's part of an index object: accepted or refused as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexPart {
@@ -49,6 +52,12 @@ impl IndexPart {
     #[must_use]
     pub fn next_offset(&self) -> i64 {
         self.ranges.last().map_or(0, |range| range.next_offset)
+    }
+
+    /// Bytes that it takes in an index object, rather more than less.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        self.checkpoint.len() + (1 + self.ranges.len()) * RANGE_BYTES
     }
 }
 

@@ -6,6 +6,7 @@ pub mod attempt;
 pub mod catalog;
 pub mod check_store;
 pub mod collect;
+pub mod copies;
 pub mod envelope;
 pub mod flush;
 pub mod formation;

@@ -174,6 +174,12 @@ impl Names {
         self.root().join("wal")
     }
 
+    /// All copies of the metadata.
+    #[must_use]
+    pub fn copies(&self) -> Path {
+        self.root().join("meta")
+    }
+
     /// The object's name that `path` stands for, if it is one of this cluster.
     #[must_use]
     pub fn parse_object(&self, path: &Path) -> Option<ObjectName> {

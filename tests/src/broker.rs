@@ -28,6 +28,8 @@ pub struct BrokerOptions {
     pub set: Vec<(String, String)>,
     /// The environment beside that of the test, for faults that are planted that way.
     pub environment: Vec<(String, String)>,
+    /// Where it listens for the quorum, if it is one of several voters.
+    pub controller: Option<SocketAddr>,
     /// Whether it keeps a phase board.
     pub board: bool,
 }
@@ -36,7 +38,14 @@ impl BrokerOptions {
     /// A broker on this log and store with the defaults of everything else.
     #[must_use]
     pub fn new(wal: WalKind, place: Place) -> Self {
-        Self { wal, place, set: Vec::new(), environment: Vec::new(), board: false }
+        Self {
+            wal,
+            place,
+            set: Vec::new(),
+            environment: Vec::new(),
+            controller: None,
+            board: false,
+        }
     }
 
     /// With one more setting.
@@ -44,6 +53,17 @@ impl BrokerOptions {
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
         self.set.push((key.to_owned(), value.to_string()));
         self
+    }
+
+    /// As node `id` of the voters, which all have an address each.
+    #[must_use]
+    pub fn voter(mut self, id: usize, voters: &[(usize, SocketAddr)]) -> Self {
+        let named: Vec<String> = voters.iter().map(|(id, at)| format!("{id}@{at}")).collect();
+        self.controller = voters.iter().find(|(one, _)| *one == id).map(|(_, at)| *at);
+        self.set("node.id", id)
+            .set("process.roles", "broker,controller")
+            .set("controller.listener.names", "CONTROLLER")
+            .set("controller.quorum.voters", named.join(","))
     }
 
     /// With a phase board, which says what a kill has cut.
@@ -188,9 +208,13 @@ fn spawn(
     kafka: SocketAddr,
     admin: SocketAddr,
 ) -> Result<Process> {
+    let mut listeners = format!("PLAINTEXT://{kafka}");
+    if let Some(controller) = options.controller {
+        listeners.push_str(&format!(",CONTROLLER://{controller}"));
+    }
     let mut settings = vec![
         ("data.dir".to_owned(), dir.join("data").display().to_string()),
-        ("listeners".to_owned(), format!("PLAINTEXT://{kafka}")),
+        ("listeners".to_owned(), listeners),
         ("admin.listen".to_owned(), admin.to_string()),
         ("wal.kind".to_owned(), options.wal.to_string()),
     ];

@@ -6,6 +6,8 @@
 pub mod broker;
 pub mod clients;
 pub mod history;
+#[cfg(feature = "clients")]
+pub mod load;
 pub mod memory;
 pub mod minio;
 pub mod net;

@@ -1,9 +1,12 @@
 //! Loopback ports and the little HTTP that the tests speak.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU16;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -12,9 +15,26 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const ANSWER_BYTES: u64 = 16 << 20;
 
-/// A loopback address whose port nobody listened on a moment ago.
+/// Ports that the system gives to no connection by itself, so that none takes one before its server does.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// A loopback address whose port nobody listened on a moment ago, another one at each call of this process.
 pub fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    // Programs that run beside each other begin at different places.
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| {
+        let place = std::process::id().wrapping_mul(97) % u32::from(PORTS.end - PORTS.start);
+        AtomicU16::new(PORTS.start + u16::try_from(place).unwrap_or(0))
+    });
+    for _ in PORTS {
+        let port = NEXT.fetch_update(Relaxed, Relaxed, |port| {
+            Some(if port + 1 < PORTS.end { port + 1 } else { PORTS.start })
+        });
+        let port = port.unwrap_or(PORTS.start);
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return Ok(listener.local_addr()?);
+        }
+    }
+    bail!("no port is free")
 }
 
 /// The status and the body of `GET path`.

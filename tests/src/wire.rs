@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
     CreateTopicsRequest, FetchRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use odradek_common::batch::batches;
+use odradek_common::batch::{Batch, batches};
 use odradek_common::net::{Connection, Network, RealNetwork};
 use odradek_protocol::records::{BatchBuilder, decode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -106,7 +106,7 @@ impl Wire {
         Ok(self.connection.writer.write_all(&frame).await?)
     }
 
-    /// The next answer; answers come in the order of requests.
+    /// The next answer, read to its last byte; answers come in the order of requests.
     ///
     /// # Errors
     /// [`Failed::Lost`], [`Failed::Malformed`].
@@ -118,7 +118,12 @@ impl Wire {
         let mut frame = Bytes::from(frame);
         ResponseHeader::decode(&mut frame, R::Response::header_version(version))
             .map_err(malformed)?;
-        R::Response::decode(&mut frame, version).map_err(malformed)
+        let answer = R::Response::decode(&mut frame, version).map_err(malformed)?;
+        if frame.is_empty() {
+            Ok(answer)
+        } else {
+            Err(malformed(format_args!("{} bytes behind its end", frame.len())))
+        }
     }
 
     /// Sends a request and waits for its answer.
@@ -159,10 +164,33 @@ impl Wire {
         &mut self,
         topic: &str,
         partition: i32,
-        mut offset: i64,
+        offset: i64,
         wait_ms: i32,
     ) -> Result<BTreeMap<i64, Bytes>, Failed> {
         let mut found = BTreeMap::new();
+        for batch in self.batches(topic, partition, offset, wait_ms).await? {
+            for record in decode(&batch, BATCH_BYTES).map_err(malformed)? {
+                let record = record.map_err(malformed)?;
+                if record.offset >= offset {
+                    found.insert(record.offset, record.value.unwrap_or_default());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The batches of a partition, as [`Self::read`] reads them.
+    ///
+    /// # Errors
+    /// See [`Failed`].
+    pub async fn batches(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        mut offset: i64,
+        wait_ms: i32,
+    ) -> Result<Vec<Batch>, Failed> {
+        let mut found = Vec::new();
         loop {
             let request = fetch_request(topic, partition, offset, wait_ms);
             let answer = self.call(&request, 12).await?;
@@ -172,13 +200,8 @@ impl Wire {
             for batch in batches(data.records.unwrap_or_default()) {
                 let batch = batch.map_err(malformed)?;
                 batch.verify().map_err(malformed)?;
-                for record in decode(&batch, BATCH_BYTES).map_err(malformed)? {
-                    let record = record.map_err(malformed)?;
-                    if record.offset >= offset {
-                        found.insert(record.offset, record.value.unwrap_or_default());
-                    }
-                }
                 offset = batch.header.next_offset();
+                found.push(batch);
             }
             if offset >= data.high_watermark || wait_ms > 0 {
                 return Ok(found);

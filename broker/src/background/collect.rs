@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use odradek_common::ids::ChainId;
-use odradek_metadata::{Command, Image, ProposeError};
+use odradek_metadata::{Command, Image, NotCopied, ProposeError};
 use odradek_storage::catalog::CatalogError;
 use odradek_storage::collect::{ChainState, CollectError, Collector, Roots};
 use odradek_storage::names::{ChainRef, SlotRef};
@@ -29,6 +29,8 @@ enum Error {
     Collect(#[from] CollectError),
     #[error(transparent)]
     Propose(#[from] ProposeError),
+    #[error(transparent)]
+    Copy(#[from] NotCopied),
 }
 
 /// Collects every `collect.interval.ms`. The horizon stays behind by `collect.grace.ms`, and
@@ -48,6 +50,10 @@ pub async fn run(core: Arc<Core>, mut collector: Collector) {
             seen.pop_front();
         }
         let Some(horizon) = horizon else { continue };
+        // One is enough; that two do it at once does no harm.
+        if core.has_several_voters() && !core.metadata.is_leader() {
+            continue;
+        }
         let horizon = core.attempts.oldest().map_or(horizon, |mark| mark.min(horizon));
         if let Err(error) = round(&core, &mut collector, horizon).await {
             warn!(%error, "a collection did not succeed; it is tried again");
@@ -61,6 +67,7 @@ async fn round(core: &Core, collector: &mut Collector, horizon: u64) -> Result<(
     }
     // Read after the horizon was applied, so that it contains it.
     let image = core.image();
+    core.copied(image.applied_index()).await?;
     let roots = roots(&image)?;
     let done = collector.collect(&roots).await?;
     free_disk(core, &roots).await?;

@@ -12,7 +12,7 @@ use odradek_common::limits::{COMMAND_RANGES, FLUSH_ROUND_BYTES};
 use odradek_common::phases::Phase;
 use odradek_metadata::{Command, CommitFlush, FlushedRange, Outcome, ProposeError, Trim};
 use odradek_storage::flush::{self, FlushError, FlushPart, FlushSource, FlushedRound};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, error, warn};
 
 use crate::core::Core;
@@ -21,6 +21,8 @@ use crate::partition::{PartitionLog, checkpoint};
 
 /// How often the un-flushed bytes are looked at.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long trimmed slots wait for the bucket's copy of the metadata, before they are left to the collector.
+const COPY_MAX: Duration = Duration::from_secs(1);
 
 /// Why a round ended early.
 #[derive(Debug, thiserror::Error)]
@@ -130,8 +132,8 @@ async fn round(
             tell(&out, &logs);
             left_out.insert(out.partition);
         }
-        if let Some(round) = flushed.round {
-            left_out.extend(commit(core, &logs, &round).await?);
+        for round in &flushed.rounds {
+            left_out.extend(commit(core, &logs, round).await?);
         }
     }
     trim(core).await?;
@@ -230,9 +232,16 @@ async fn trim(core: &Core) -> Result<(), RoundError> {
     }
     let _in = core.phases.enter(Phase::Trim);
     core.propose(Command::Trim(Trim { by: core.me, chain, slot })).await?;
-    // What is still named when it could go is left to the collector.
+    // What is still named when it could go is left to the collector; so is everything while the bucket's copy of
+    // the metadata does not know that it is not needed (law 4.2).
     let named = core.handed_slots.lowest(&core.image());
-    core.chain.trim(named.map_or(slot, |named| named.min(slot)));
+    match timeout(COPY_MAX, core.copied(core.image().applied_index())).await {
+        Ok(Ok(())) => core.chain.trim(named.map_or(slot, |named| named.min(slot))),
+        Ok(Err(error)) => debug!(%error, "trimmed slots are left to the collector"),
+        Err(_) => {
+            debug!("trimmed slots are left to the collector: the copy of the metadata is late")
+        }
+    }
     Ok(())
 }
 

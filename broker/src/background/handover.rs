@@ -15,8 +15,10 @@ use crate::handover::{HandoverError, hand_over};
 use crate::partition::PartitionLog;
 use crate::topics::LiveTopics;
 
-/// What could not be handed over is tried again after this, if no newer image comes before.
+/// What could not be handed over is tried again after this, if no newer image comes before; after an error
+/// each time later, whatever comes, since producers wait while it is tried.
 const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_MAX: Duration = Duration::from_secs(30);
 
 /// The pause between two passes of a drain.
 const DRAIN_PAUSE: Duration = Duration::from_millis(50);
@@ -27,12 +29,18 @@ type Wanted = BTreeMap<Incarnation, Vec<Arc<PartitionLog>>>;
 /// Follows the metadata until its watch ends.
 pub async fn run(core: Arc<Core>) {
     let mut images = core.metadata.subscribe();
+    let mut again = AGAIN;
     loop {
         let image = images.borrow_and_update().clone();
         let wanted = wanted(&core, &image);
         let is_idle = wanted.is_empty();
-        if let Err(error) = all(&core, wanted).await {
-            warn!(%error, "partitions were not handed over; it is tried again");
+        match all(&core, wanted).await {
+            Ok(()) => again = AGAIN,
+            Err(error) => {
+                warn!(%error, "partitions were not handed over; it is tried again");
+                tokio::time::sleep(again).await;
+                again = (again * 2).min(AGAIN_MAX);
+            }
         }
         let changed = if is_idle {
             images.changed().await
@@ -73,13 +81,13 @@ async fn all(core: &Arc<Core>, wanted: Wanted) -> Result<(), HandoverError> {
     Ok(())
 }
 
-/// The logs of this broker whose partitions have a live target elsewhere.
+/// The logs of this broker whose partitions have a target elsewhere that takes them.
 fn wanted(core: &Core, image: &Arc<Image>) -> Wanted {
     let mut wanted = Wanted::new();
     for (at, partition) in image.owned_by(core.me) {
         let target = partition.target.filter(|target| *target != core.me.broker);
         let target = target.and_then(|target| image.broker(target));
-        let Some(target) = target.filter(|target| target.is_live()) else { continue };
+        let Some(target) = target.filter(|target| target.takes_partitions()) else { continue };
         wanted.entry(target.incarnation).or_default().extend(held(core, image, at));
     }
     wanted

@@ -2,10 +2,12 @@
 //! metadata gives it.
 
 pub mod collect;
+pub mod copies;
 pub mod expire;
 pub mod flush;
 pub mod gauges;
 pub mod handover;
+pub mod heartbeat;
 pub mod merge;
 pub mod ownership;
 pub mod retention;

@@ -1,7 +1,7 @@
 //! Follows the metadata: takes up the partitions that it gives to this broker, lets go of those
 //! that it takes away, puts changed settings into force.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,16 +79,24 @@ async fn release_all(core: &Core, mut told: watch::Receiver<Releasable>) {
 
 /// Makes the logs of this broker those that `image` gives it.
 pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> Followed {
-    let (mut complete, mut coordinates) = (true, true);
-    let mut mine = HashSet::new();
-    let mut releasable = Releasable::new();
+    let (mut mine, mut releasable) = (BTreeMap::new(), Releasable::new());
     for (at, partition) in image.owned_by(core.me) {
         let deleting = image.topic(at.topic).is_none_or(|t| t.state == TopicState::Deleting);
         if deleting {
             releasable.push((at, partition.leader_epoch));
-            continue;
+        } else {
+            mine.insert(at, partition);
         }
-        mine.insert(at);
+    }
+    // First of all, since taking up may take its time: who waits for one of these is to hear that it
+    // is gone.
+    for log in core.logs.all() {
+        if !mine.contains_key(&log.id) {
+            let_go(core, &log).await;
+        }
+    }
+    let (mut complete, mut coordinates) = (true, true);
+    for (at, partition) in mine {
         match core.logs.get(&at) {
             Some(log) if log.leader_epoch == partition.leader_epoch => refresh(core, image, &log),
             former => {
@@ -101,11 +109,6 @@ pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> Followed {
                 complete &= taken;
                 coordinates &= taken || !of_groups;
             }
-        }
-    }
-    for log in core.logs.all() {
-        if !mine.contains(&log.id) {
-            let_go(core, &log).await;
         }
     }
     if !coordinates {

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use odradek_metadata::Image;
-use tracing::info;
+use odradek_metadata::{Command, Image, SetDraining};
+use tokio::time::timeout;
+use tracing::{info, warn};
 
 use super::ownership;
 use crate::core::Core;
 use crate::settings::Settings;
+
+/// What was not agreed upon is tried again after this, if no newer image comes before.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What was altered, and what it changes.
 #[derive(Debug)]
@@ -47,9 +52,35 @@ impl AlteredSettings {
         loop {
             let image = images.borrow_and_update().clone();
             self.follow(&core, &image);
-            if images.changed().await.is_err() {
+            let should_drain = core.settings().node.draining;
+            let registration = image.registration(core.me);
+            // One that stops drains whatever is set.
+            let is_as_set = core.draining.is_cancelled()
+                || registration.is_none_or(|of| of.draining == should_drain)
+                || set_draining(&core, should_drain).await;
+            let changed = if is_as_set {
+                images.changed().await
+            } else {
+                timeout(AGAIN, images.changed()).await.unwrap_or(Ok(()))
+            };
+            if changed.is_err() {
                 return;
             }
+        }
+    }
+}
+
+/// Has the metadata note whether others are preferred to this broker as owners; whether it did.
+async fn set_draining(core: &Core, draining: bool) -> bool {
+    let command = Command::SetDraining(SetDraining { broker: core.me, draining });
+    match core.propose(command).await {
+        Ok(_) => {
+            info!(draining, "broker.draining is in force");
+            true
+        }
+        Err(error) => {
+            warn!(draining, %error, "broker.draining is not in force yet");
+            false
         }
     }
 }

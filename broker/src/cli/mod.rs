@@ -1,7 +1,9 @@
 //! The command line: what can be asked of `odradek`, as types.
 
 pub mod check_store;
+mod cluster;
 pub mod config;
+mod quorum;
 mod records;
 mod topic;
 
@@ -12,7 +14,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use cluster::{ClusterCommand, DrainArgs, ReassignArgs, StatusArgs};
 pub use config::ConfigArgs;
+pub use quorum::{AddVoterArgs, DescribeQuorumArgs, QuorumCommand, RemoveVoterArgs};
 pub use records::{ConsumeArgs, ProduceArgs, StartAt};
 pub use topic::{
     CreateTopicArgs, DeleteTopicArgs, DescribeTopicArgs, ListTopicsArgs, TopicCommand,
@@ -89,6 +93,12 @@ pub enum Command {
     /// Create, list, describe and delete topics
     #[command(subcommand)]
     Topic(TopicCommand),
+    /// Show brokers, empty them, and say where partitions should be
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Show, add and remove the voters of the metadata quorum
+    #[command(subcommand)]
+    Quorum(QuorumCommand),
     /// Write lines to a topic, a record each
     Produce(ProduceArgs),
     /// Read records of a topic

@@ -157,3 +157,45 @@ fn who_reads_the_beginning_of_the_settings_has_enough() {
     assert!(shown(ErrorKind::BrokenPipe).is_ok());
     assert!(shown(ErrorKind::StorageFull).is_err());
 }
+
+#[test]
+fn commands_of_the_cluster() {
+    let line = "odradek cluster reassign orders -p 0,4 -r 2,3 -b h:1";
+    let Some(Command::Cluster(ClusterCommand::Reassign(args))) = parsed(line).unwrap().command
+    else {
+        panic!("no reassignment")
+    };
+    assert_eq!((args.partitions, args.replicas), (vec![0, 4], vec![2, 3]));
+    assert_eq!((args.topic.as_str(), args.at.bootstrap.as_str()), ("orders", "h:1"));
+    assert!(parsed("odradek cluster reassign orders --cancel").is_ok());
+    assert!(parsed("odradek cluster drain 3 --undo").is_ok());
+    for wrong in [
+        "odradek cluster drain",
+        "odradek cluster drain -1",
+        "odradek cluster reassign orders",
+        "odradek cluster reassign orders -r a",
+        "odradek cluster reassign orders -r 1 --cancel",
+    ] {
+        assert!(parsed(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn commands_of_the_quorum() {
+    let line = "odradek quorum add 4 --directory AAAAAAAAAAAAAAAAAAAAAQ --endpoint [::1]:9093";
+    let Some(Command::Quorum(QuorumCommand::Add(args))) = parsed(line).unwrap().command else {
+        panic!("nothing is added")
+    };
+    assert_eq!((args.node, args.directory.as_u128()), (4, 1));
+    assert_eq!((args.endpoint, args.listener.as_str()), (("::1".to_owned(), 9093), "CONTROLLER"));
+    assert!(parsed("odradek quorum remove 4").is_ok());
+    for wrong in [
+        "odradek quorum add 4 --endpoint h:1",
+        "odradek quorum add 4 --directory AAAAAAAAAAAAAAAAAAAAAQ --endpoint h",
+        "odradek quorum add 4 --directory AAAAAAAAAAAAAAAAAAAAAQ --endpoint h:0",
+        "odradek quorum remove 4 --directory 4",
+        "odradek quorum remove",
+    ] {
+        assert!(parsed(wrong).is_err(), "{wrong}");
+    }
+}

@@ -43,11 +43,23 @@ impl Cluster {
     /// # Errors
     /// That of the call; if none can be reached, that of the address given at first.
     pub(super) async fn any<R: Spoken>(&mut self, request: &R) -> Result<R::Response, ClientError> {
+        self.any_within(request, Duration::ZERO).await
+    }
+
+    /// The same, for what takes `extra` time.
+    ///
+    /// # Errors
+    /// As [`Self::any`].
+    pub(super) async fn any_within<R: Spoken>(
+        &mut self,
+        request: &R,
+        extra: Duration,
+    ) -> Result<R::Response, ClientError> {
         let mut unreachable = None;
         let known: Vec<String> = self.brokers.values().cloned().collect();
         for address in std::iter::once(self.bootstrap.clone()).chain(known) {
             let connection = self.connections.remove(&address);
-            let (connection, result) = call(connection, &address, request, Duration::ZERO).await;
+            let (connection, result) = call(connection, &address, request, extra).await;
             if let Some(connection) = connection {
                 self.connections.insert(address, connection);
             }
@@ -221,7 +233,8 @@ fn offsets_request(topic: &str, indexes: &[i32], timestamp: i64) -> ListOffsetsR
     ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic])
 }
 
-fn host_and_port(host: &str, port: i32) -> String {
+/// An address as it is shown and connected to.
+pub(super) fn host_and_port(host: &str, port: i32) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 

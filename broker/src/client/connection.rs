@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, FetchRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest, RequestHeader,
-    ResponseHeader,
+    AddRaftVoterRequest, AlterPartitionReassignmentsRequest, ApiKey, CreateTopicsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeQuorumRequest,
+    FetchRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, ProduceRequest, RemoveRaftVoterRequest,
+    RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use odradek_common::limits::{CLIENT_ANSWER_BYTES, CLIENT_CALL_MS, CLIENT_FETCH_BYTES};
@@ -45,6 +47,13 @@ spoken! {
     ListOffsetsRequest "ListOffsets" 7;
     InitProducerIdRequest "InitProducerId" 4;
     ProduceRequest "Produce" 11;
+    DescribeClusterRequest "DescribeCluster" 2;
+    DescribeQuorumRequest "DescribeQuorum" 2;
+    AddRaftVoterRequest "AddRaftVoter" 0;
+    RemoveRaftVoterRequest "RemoveRaftVoter" 0;
+    AlterPartitionReassignmentsRequest "AlterPartitionReassignments" 0;
+    ListPartitionReassignmentsRequest "ListPartitionReassignments" 0;
+    IncrementalAlterConfigsRequest "IncrementalAlterConfigs" 1;
 }
 
 impl Spoken for FetchRequest {

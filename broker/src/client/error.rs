@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::protocol::StrBytes;
 
 /// Why a command that is a client of a broker fails.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,14 @@ pub enum ClientError {
         /// Why not.
         reason: String,
     },
+    /// Partitions were to move, and did not in time. They may yet.
+    #[error("{what}: {count} partitions are not there yet")]
+    NotMoved {
+        /// What was asked for.
+        what: String,
+        /// How many partitions are left.
+        count: usize,
+    },
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -104,10 +113,31 @@ impl ClientError {
         Self::Refused { what: what.into(), code, message: None }
     }
 
+    /// Looks at a code of an answer about what `what` names.
+    ///
+    /// # Errors
+    /// [`Self::Refused`], unless it is 0.
+    pub(super) fn check(
+        what: impl Into<String>,
+        code: i16,
+        message: Option<&StrBytes>,
+    ) -> Result<(), Self> {
+        match ResponseError::try_from_code(code) {
+            None => Ok(()),
+            Some(code) => {
+                let message = message.map(|text| text.to_string());
+                Err(Self::Refused { what: what.into(), code, message })
+            }
+        }
+    }
+
     /// True for what may be gone at the next attempt.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Lost { .. } | Self::Timeout { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Lost { .. }
+            | Self::Timeout { .. }
+            | Self::NotMoved { .. } => true,
             Self::Refused { code, .. } => code.is_retriable(),
             _ => false,
         }

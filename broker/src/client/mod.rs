@@ -1,5 +1,5 @@
-//! The commands that are clients: `odradek topic`, `produce` and `consume` talk to any broker of
-//! the Kafka protocol, and know nothing of this broker's inside.
+//! The commands that are clients: `odradek topic`, `cluster`, `quorum`, `produce` and `consume` talk to
+//! any broker of the Kafka protocol, and know nothing of this broker's inside.
 
 mod cluster;
 mod connection;
@@ -7,15 +7,17 @@ mod consume;
 mod error;
 mod input;
 mod partitioner;
+mod placement;
 mod print;
 mod produce;
+mod quorum;
 mod topics;
 
 use std::io::{self, BufWriter, Write};
 
 pub use error::ClientError;
 
-use crate::cli::{ConsumeArgs, ProduceArgs, TopicCommand};
+use crate::cli::{ClusterCommand, ConsumeArgs, ProduceArgs, QuorumCommand, TopicCommand};
 
 /// Runs `odradek topic`; prints to standard output.
 ///
@@ -24,7 +26,31 @@ use crate::cli::{ConsumeArgs, ProduceArgs, TopicCommand};
 pub async fn topic(command: TopicCommand) -> Result<(), ClientError> {
     let mut out = BufWriter::new(io::stdout());
     let done = topics::run(command, &mut out).await;
-    // What was done before an error is told too.
+    end(done, out)
+}
+
+/// Runs `odradek cluster`; prints to standard output.
+///
+/// # Errors
+/// See [`ClientError`]. A closed output is none.
+pub async fn cluster(command: ClusterCommand) -> Result<(), ClientError> {
+    let mut out = BufWriter::new(io::stdout());
+    let done = placement::run(command, &mut out).await;
+    end(done, out)
+}
+
+/// Runs `odradek quorum`; prints to standard output.
+///
+/// # Errors
+/// See [`ClientError`]. A closed output is none.
+pub async fn quorum(command: QuorumCommand) -> Result<(), ClientError> {
+    let mut out = BufWriter::new(io::stdout());
+    let done = quorum::run(command, &mut out).await;
+    end(done, out)
+}
+
+/// What was done before an error is told too.
+fn end(done: Result<(), ClientError>, mut out: impl Write) -> Result<(), ClientError> {
     let flushed = out.flush().map_err(ClientError::from);
     quiet(done.and(flushed))
 }
@@ -44,8 +70,7 @@ pub async fn produce(args: ProduceArgs) -> Result<(), ClientError> {
 pub async fn consume(args: ConsumeArgs) -> Result<(), ClientError> {
     let mut out = BufWriter::new(io::stdout());
     let done = consume::run(&args, &mut out).await;
-    let flushed = out.flush().map_err(ClientError::from);
-    quiet(done.and(flushed))
+    end(done, out)
 }
 
 /// Takes a closed output for an end: `head` closes it when it has enough.

@@ -74,8 +74,11 @@ impl<S: StateMachine, F: Fn() -> S + Send> Task<S, F> {
             },
             () = refuse(&mut self.calls) => return End::Closed,
         };
-        let took = began.elapsed();
-        tracing::info!(partition = %self.name, live_bytes = machine.live_bytes(), ?took, "coordinator loaded");
+        let (took, live_bytes) = (began.elapsed(), machine.live_bytes());
+        // Most have nothing in them, and whole brokers of them move at once.
+        if live_bytes > 0 {
+            tracing::info!(partition = %self.name, live_bytes, ?took, "coordinator loaded");
+        }
         *pause = Duration::from_millis(limits::COORDINATOR_RELOAD_MS);
         let run = Run::new(&self.name, Arc::clone(&self.log), Arc::clone(&self.clock), machine);
         run.run(&mut self.calls).await

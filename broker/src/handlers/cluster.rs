@@ -1,4 +1,4 @@
-//! DescribeCluster (API 60), DescribeLogDirs (API 35) and DescribeAcls (API 29).
+//! DescribeCluster (API 60), UnregisterBroker (64), DescribeLogDirs (35) and DescribeAcls (29).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +10,15 @@ use kafka_protocol::messages::describe_log_dirs_response::{
 use kafka_protocol::messages::{
     BrokerId as WireBrokerId, DescribeAclsResponse, DescribeClusterRequest,
     DescribeClusterResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName,
+    UnregisterBrokerRequest, UnregisterBrokerResponse,
 };
-use odradek_common::ids::TopicPartition;
+use odradek_common::ids::{BrokerId, TopicPartition};
+use odradek_metadata::{Command, ProposeError, Refusal};
 use tracing::warn;
 
 use super::{Context, operations, text};
 use crate::core::Core;
+use crate::topics::Failure;
 use crate::{endpoints, reading};
 
 /// From this version on a request names a type of endpoints.
@@ -53,8 +56,30 @@ pub(super) fn describe_cluster(
     });
     answer
         .with_cluster_id(text(core.cluster.as_str()))
-        .with_controller_id(WireBrokerId(core.me.broker.0))
+        .with_controller_id(WireBrokerId(core.controller().0))
         .with_brokers(brokers.collect())
+}
+
+/// Serves UnregisterBroker (KIP-631). A broker that lives is refused: it would register again, and what
+/// it owns cannot be taken from it.
+pub(super) async fn unregister_broker(
+    core: &Core,
+    request: UnregisterBrokerRequest,
+) -> UnregisterBrokerResponse {
+    let broker = BrokerId(request.broker_id.0);
+    let answer = UnregisterBrokerResponse::default();
+    let Err(error) = core.propose(Command::UnregisterBroker(broker)).await else { return answer };
+    let message = match &error {
+        ProposeError::Refused(Refusal::UnknownBroker(_)) => {
+            format!("Broker ID {} is not currently registered", broker.0)
+        }
+        ProposeError::Refused(Refusal::NotFenced(_)) => {
+            format!("broker {} is live: stop it first", broker.0)
+        }
+        other => other.to_string(),
+    };
+    let code = Failure::from(error).code.code();
+    answer.with_error_code(code).with_error_message(Some(text(message)))
 }
 
 /// Serves DescribeLogDirs: one directory, the store, with the bytes of each partition's durable log.

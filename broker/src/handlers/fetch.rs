@@ -195,7 +195,9 @@ async fn read_log(
     {
         return Ok((Some(end), Vec::new()));
     }
-    Ok((None, reading::read(core, log, offset, max_bytes, min_one).await?))
+    let chunks = reading::read(core, log, offset, max_bytes, min_one).await?;
+    log.traffic.note(chunks.iter().map(Bytes::len).sum());
+    Ok((None, chunks))
 }
 
 fn wanted(core: &Core, topics: &[FetchTopic], uses_topic_ids: bool) -> Vec<Wanted> {

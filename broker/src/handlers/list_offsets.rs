@@ -1,7 +1,7 @@
 //! ListOffsets (API 2) and OffsetForLeaderEpoch (API 23): which offset stands at a time, an end or
 //! a change of leader.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -64,17 +64,20 @@ pub(super) async fn list_offsets(
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
-    let mut seen = BTreeSet::new();
+    // Names may be long and partitions many: a name is looked at once.
+    let (mut names, mut seen) = (BTreeMap::new(), BTreeSet::new());
     let mut confirmation = Confirmation::new(core);
     for topic in request.topics {
         let id = core.topic_id(&topic.name);
+        let count = names.len();
+        let number: usize = *names.entry(topic.name.clone()).or_insert(count);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let answer = ListOffsetsPartitionResponse::default()
                 .with_partition_index(partition.partition_index);
             // As in Kafka, a partition stands in a request once, and a timestamp that the version
             // does not know is refused before the partition is looked for.
-            let once = seen.insert((topic.name.to_string(), partition.partition_index));
+            let once = seen.insert((number, partition.partition_index));
             let is_known = known_since(partition.timestamp).is_some_and(|since| version >= since);
             let listed = match (once, is_known) {
                 (true, true) => list(core, &mut confirmation, id, &partition).await,

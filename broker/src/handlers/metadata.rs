@@ -54,9 +54,10 @@ pub(super) async fn metadata(
             asked
                 .iter()
                 .map(|t| match &t.name {
-                    Some(name) => match image.live_topic_named(name) {
-                        Some(topic) => described(&image, topic),
-                        None => missing_name(name, failed.get(name.as_str()).copied()),
+                    // One that is there though making it failed is not in the bucket's copy yet.
+                    Some(name) => match (failed.get(name.as_str()), image.live_topic_named(name)) {
+                        (None, Some(topic)) => described(&image, topic),
+                        (code, _) => missing_name(name, code.copied()),
                     },
                     None => match image.live_topic(TopicId(t.topic_id)) {
                         Some(topic) => described(&image, topic),
@@ -74,7 +75,7 @@ pub(super) async fn metadata(
     MetadataResponse::default()
         .with_brokers(brokers(&image, &context.listener))
         .with_cluster_id(Some(text(core.cluster.as_str())))
-        .with_controller_id(WireBrokerId(core.me.broker.0))
+        .with_controller_id(WireBrokerId(core.controller().0))
         .with_cluster_authorized_operations(operations::of_cluster(
             request.include_cluster_authorized_operations,
         ))

@@ -4,6 +4,7 @@
 mod api_versions;
 mod cluster;
 mod configs;
+mod elections;
 mod fetch;
 mod groups;
 mod list_offsets;
@@ -12,8 +13,14 @@ mod offsets;
 mod operations;
 mod produce;
 mod producers;
+mod quorum;
+mod reassignments;
 mod records;
+mod refused;
+#[cfg(test)]
+mod testing;
 mod topics;
+mod voters;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -31,6 +38,8 @@ use odradek_protocol::response::{self, EncodeError};
 use crate::core::Core;
 use crate::metric_names;
 use crate::server::budget::AnswerGrant;
+
+pub use refused::RefusedBatches;
 
 /// A request that was read and not yet answered; it is as long as this is.
 #[derive(Debug)]
@@ -163,10 +172,15 @@ impl Body {
     }
 }
 
-/// Takes up a request.
-pub async fn handle(core: &Arc<Core>, context: &Context, request: RequestKind) -> Answer {
+/// Takes up a request of a connection, on which the batches in `refused` were.
+pub async fn handle(
+    core: &Arc<Core>,
+    context: &Context,
+    refused: &mut RefusedBatches,
+    request: RequestKind,
+) -> Answer {
     let body = match request {
-        RequestKind::Produce(r) => return produce::produce(core, context, r).await,
+        RequestKind::Produce(r) => return produce::produce(core, context, refused, r).await,
         RequestKind::Fetch(r) => return fetch::fetch(core, context, r),
         RequestKind::JoinGroup(_)
         | RequestKind::SyncGroup(_)
@@ -178,6 +192,9 @@ pub async fn handle(core: &Arc<Core>, context: &Context, request: RequestKind) -
         | RequestKind::ListGroups(_)
         | RequestKind::DescribeGroups(_)
         | RequestKind::DeleteGroups(_) => return groups::handle(core, context, request).await,
+        RequestKind::ElectLeaders(r) => return elections::elect_leaders(core, r),
+        RequestKind::AddRaftVoter(r) => return voters::add_raft_voter(core, context.peer, r),
+        RequestKind::RemoveRaftVoter(r) => return voters::remove_raft_voter(core, context.peer, r),
         RequestKind::ApiVersions(r) => Body::of(api_versions::api_versions(context, &r)),
         RequestKind::Metadata(r) => Body::of(metadata::metadata(core, context, r).await),
         RequestKind::DescribeTopicPartitions(r) => {
@@ -185,6 +202,16 @@ pub async fn handle(core: &Arc<Core>, context: &Context, request: RequestKind) -
         }
         RequestKind::DescribeCluster(r) => Body::of(cluster::describe_cluster(core, context, &r)),
         RequestKind::DescribeLogDirs(r) => Body::of(cluster::describe_log_dirs(core, r).await),
+        RequestKind::UnregisterBroker(r) => Body::of(cluster::unregister_broker(core, r).await),
+        RequestKind::DescribeQuorum(r) => {
+            Body::of(quorum::describe_quorum(core, context.version, r).await)
+        }
+        RequestKind::AlterPartitionReassignments(r) => {
+            Body::of(reassignments::alter_partition_reassignments(core, r).await)
+        }
+        RequestKind::ListPartitionReassignments(r) => {
+            Body::of(reassignments::list_partition_reassignments(core, r))
+        }
         RequestKind::DescribeAcls(_) => Body::of(cluster::describe_acls()),
         RequestKind::FindCoordinator(r) => {
             Body::of(groups::find_coordinator(core, context, r).await)

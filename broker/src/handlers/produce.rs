@@ -14,26 +14,30 @@ use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
 use odradek_common::batch::{Batch, BatchError};
 use odradek_common::ids::{SlotNumber, TopicId, TopicPartition};
 use odradek_storage::wal::ChainError;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Answer, Body, Context, text};
+use super::refused::Numbered;
+use super::{Answer, Body, Context, RefusedBatches, text};
+use crate::confirmation::Confirmation;
 use crate::core::Core;
 use crate::leaders::{Leaders, Node};
 use crate::metric_names;
 use crate::partition::{AppendError, Appended, PartitionLog};
 use crate::topics::is_internal;
 
-/// How long a batch waits for a partition that comes or goes: longer than a handover takes, and not as
-/// long as a quorum may be away, since what comes behind it on the connection waits too.
+/// How long the batches of a request wait together for partitions that come or go: longer than a
+/// handover takes, and not as long as a quorum may be away, since what comes behind them on the
+/// connection waits too.
 const PARKED_MAX: Duration = Duration::from_secs(5);
 /// From this version on an answer tells who leads what is not led here.
 const LEADERS_SINCE: i16 = 10;
 
-/// What became of one partition's batch, before its slot is durable.
+/// What became of one batch, before its slot is durable, and the log that it is in.
+type Outcome = Result<(Appended, Arc<PartitionLog>), AppendError>;
+
 struct Pending {
     index: i32,
-    outcome: Result<Appended, AppendError>,
-    log: Option<Arc<PartitionLog>>,
+    outcome: Outcome,
     /// Bytes of the batch.
     batch_bytes: usize,
 }
@@ -50,12 +54,15 @@ struct PendingTopic {
 pub(super) async fn produce(
     core: &Arc<Core>,
     context: &Context,
+    refused: &mut RefusedBatches,
     mut request: ProduceRequest,
 ) -> Answer {
     let acks = request.acks;
     let begun = Instant::now();
     let deadline = begun + timeout(request.timeout_ms);
-    let refused = refuse(&request);
+    let patience = deadline.min(begun + PARKED_MAX);
+    let mut produce = Produce { core, refused, deadline, patience };
+    let invalid = refuse(&request);
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for mut data in std::mem::take(&mut request.topic_data) {
         let topic = core.topic_named_or_id(&data.name, TopicId(data.topic_id));
@@ -63,18 +70,14 @@ pub(super) async fn produce(
         for partition in std::mem::take(&mut data.partition_data) {
             let index = partition.index;
             let batch_bytes = partition.records.as_ref().map_or(0, Bytes::len);
-            let (outcome, log) = match (&refused, &topic) {
-                (Some(error), _) => (Err(error.clone()), None),
-                (None, None) => (Err(unknown_topic(&data)), None),
-                (None, Some(topic)) => {
-                    let id = TopicPartition { topic: *topic, partition: index };
-                    match append(core, id, partition, deadline).await {
-                        Ok(appended) => appended,
-                        Err(WouldLeaveHole) => return Answer::Close,
-                    }
-                }
+            let outcome = match &invalid {
+                Some(error) => Err(error.clone()),
+                None => match produce.append(&data, topic, partition).await {
+                    Ok(outcome) => outcome,
+                    Err(NotNoted) => return Answer::Close,
+                },
             };
-            partitions.push(Pending { index, outcome, log, batch_bytes });
+            partitions.push(Pending { index, outcome, batch_bytes });
         }
         topics.push(PendingTopic { id: topic.unwrap_or(TopicId::NIL), data, partitions });
     }
@@ -89,12 +92,44 @@ pub(super) async fn produce(
     let (core, version, listener) = (core.clone(), context.version, context.listener.clone());
     Answer::Later(Box::pin(async move {
         let ids: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
+        let mut topics = topics;
+        confirm_gaps(&core, &mut topics, deadline).await;
         let mut response = acknowledge(topics, deadline).await;
         if version >= LEADERS_SINCE {
             name_leaders(Leaders::new(core.image(), listener), &ids, &mut response);
         }
         Body::of(response)
     }))
+}
+
+/// That a batch is missing, or too old, only the owner knows: one that was fenced and has not heard of it yet
+/// lacks what the next owner has, and its word would end the producer (law 5.3).
+async fn confirm_gaps(core: &Core, topics: &mut [PendingTopic], deadline: Instant) {
+    let mut confirmation = Confirmation::new(core);
+    for topic in topics {
+        for pending in &mut topic.partitions {
+            let Err(error) = &mut pending.outcome else { continue };
+            if !is_of_the_sequence(error.code) {
+                continue;
+            }
+            let at = TopicPartition { topic: topic.id, partition: pending.index };
+            let is_owner = match core.logs.get(&at) {
+                Some(log) => {
+                    timeout_at(deadline, confirmation.of(&log)).await.is_ok_and(|c| c.is_ok())
+                }
+                None => false,
+            };
+            if !is_owner {
+                let message = "this broker may not lead the partition any more";
+                *error = AppendError::new(ResponseError::NotLeaderOrFollower, message);
+            }
+        }
+    }
+}
+
+/// Whether it says where the sequence of a producer stands.
+fn is_of_the_sequence(code: ResponseError) -> bool {
+    matches!(code, ResponseError::OutOfOrderSequenceNumber | ResponseError::InvalidProducerEpoch)
 }
 
 /// Tells who leads the partitions that are not led here (KIP-951); `ids` are those of the topics.
@@ -129,7 +164,7 @@ fn own_what_is_kept(topics: &[PendingTopic], frame_bytes: usize) {
         return;
     }
     for pending in kept() {
-        if let (Ok(appended), Some(log)) = (&pending.outcome, &pending.log) {
+        if let Ok((appended, log)) = &pending.outcome {
             log.own_records(appended.base_offset);
         }
     }
@@ -148,61 +183,122 @@ fn refuse(request: &ProduceRequest) -> Option<AppendError> {
 
 fn unknown_topic(data: &TopicProduceData) -> AppendError {
     if data.topic_id.is_nil() {
-        let message = format!("there is no topic '{}'", data.name.as_str());
-        AppendError::new(ResponseError::UnknownTopicOrPartition, message)
+        // The name stands in the answer once: it may be long, and the partitions many.
+        AppendError::new(ResponseError::UnknownTopicOrPartition, "there is no such topic")
     } else {
         let message = format!("there is no topic with the id {}", TopicId(data.topic_id));
         AppendError::new(ResponseError::UnknownTopicId, message)
     }
 }
 
-/// There was no room for a batch of a producer that is new to the partition, or the partition left
-/// while it waited. Whatever sequence comes next would be taken for its first, so what is already on
-/// its way behind this batch must not be read: the connection ends, and the producer sends all of it
-/// again.
-struct WouldLeaveHole;
+/// A batch was refused, and there is no room to remember that: what comes behind it on the connection
+/// must not be read.
+struct NotNoted;
 
-async fn append(
-    core: &Core,
-    id: TopicPartition,
-    data: PartitionProduceData,
+/// What the batches of one request have in common.
+struct Produce<'a> {
+    core: &'a Core,
+    /// What was refused on the connection.
+    refused: &'a mut RefusedBatches,
+    /// When the request times out.
     deadline: Instant,
-) -> Result<(Result<Appended, AppendError>, Option<Arc<PartitionLog>>), WouldLeaveHole> {
-    let batch = match only_batch(data) {
-        Ok(batch) => batch,
-        Err(error) => return Ok((Err(error), None)),
-    };
-    let patience = deadline.min(Instant::now() + PARKED_MAX);
-    let log = match core.owned_log_by(id, patience).await {
-        Ok(log) => log,
-        Err(code) => return Ok((Err(AppendError::new(code, code.to_string())), None)),
-    };
-    // What a coordinator cannot read back would keep its partition from loading.
-    if is_internal(&log.topic) {
-        let message = format!("only the broker itself writes to '{}'", log.topic);
-        return Ok((Err(AppendError::new(ResponseError::InvalidTopicException, message)), None));
+    /// When its batches no longer wait for partitions that come or go.
+    patience: Instant,
+}
+
+impl Produce<'_> {
+    /// Appends a batch to a partition of `topic`, which is what the request names by `named`. If it is
+    /// refused and may come again, that is noted, so that nothing overtakes it.
+    async fn append(
+        &mut self,
+        named: &TopicProduceData,
+        topic: Option<TopicId>,
+        data: PartitionProduceData,
+    ) -> Result<Outcome, NotNoted> {
+        let index = data.index;
+        let batch = only_batch(data);
+        let header = batch.as_ref().ok().map(|batch| batch.header);
+        let numbered = header.and_then(|header| Numbered::of(named, index, &header));
+        let at = topic.map(|topic| TopicPartition { topic, partition: index });
+        let outcome = match at {
+            Some(at) => self.place(at, batch, numbered.as_ref()).await,
+            None => Err(unknown_topic(named)),
+        };
+        let Some(numbered) = numbered else { return Ok(outcome) };
+        match &outcome {
+            Ok(_) => self.refused.forget(&numbered),
+            Err(error) if comes_again(error.code) => {
+                if !self.refused.note(&numbered, self.core.clock.now_ms()) {
+                    return Err(NotNoted);
+                }
+            }
+            Err(error) if error.code == ResponseError::OutOfOrderSequenceNumber => {
+                if self.is_behind(Some(&numbered)) {
+                    return Ok(Err(behind_a_refused()));
+                }
+            }
+            Err(_) => {}
+        }
+        Ok(outcome)
     }
-    match tokio::time::timeout_at(deadline, log.chain().room()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Ok((Err(chain_error(&error)), None)),
-        Err(_) if log.is_new_producer(&batch.header) => return Err(WouldLeaveHole),
-        Err(_) => {
-            let message = "the store does not keep up; nothing was appended, try again";
-            return Ok((Err(AppendError::new(ResponseError::RequestTimedOut, message)), None));
+
+    /// Whether an earlier batch of the same producer was refused on this connection, and has not come again.
+    fn is_behind(&mut self, numbered: Option<&Numbered>) -> bool {
+        let (now_ms, expiration_ms) =
+            (self.core.clock.now_ms(), self.core.producer_expiration_ms());
+        numbered.is_some_and(|batch| self.refused.is_behind(batch, now_ms, expiration_ms))
+    }
+
+    /// Finds the log, waits for room and appends.
+    async fn place(
+        &mut self,
+        at: TopicPartition,
+        batch: Result<Batch, AppendError>,
+        numbered: Option<&Numbered>,
+    ) -> Outcome {
+        let batch = batch?;
+        let log = self.core.owned_log_by(at, self.patience).await;
+        let log = log.map_err(|code| AppendError::new(code, code.to_string()))?;
+        // What a coordinator cannot read back would keep its partition from loading.
+        if is_internal(&log.topic) {
+            let message = format!("only the broker itself writes to '{}'", log.topic);
+            return Err(AppendError::new(ResponseError::InvalidTopicException, message));
+        }
+        // A log that knows the producer decides alone: the refused one may have been appended elsewhere.
+        if log.is_new_producer(&batch.header) && self.is_behind(numbered) {
+            return Err(behind_a_refused());
+        }
+        match tokio::time::timeout_at(self.deadline, log.chain().room()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(chain_error(&error)),
+            Err(_) => {
+                let message = "the store does not keep up; nothing was appended, try again";
+                return Err(AppendError::new(ResponseError::RequestTimedOut, message));
+            }
+        }
+        let appending = log.append(batch, self.core.clock.now_ms());
+        match tokio::time::timeout_at(self.patience, appending).await {
+            Ok(appended) => Ok((appended?, log)),
+            Err(_) => {
+                let message = "the partition is on its way to another broker; nothing was appended";
+                Err(AppendError::new(ResponseError::NotLeaderOrFollower, message))
+            }
         }
     }
-    let is_new = log.is_new_producer(&batch.header);
-    match tokio::time::timeout_at(patience, log.append(batch, core.clock.now_ms())).await {
-        Ok(Err(error)) if is_new && error.code == ResponseError::NotLeaderOrFollower => {
-            Err(WouldLeaveHole)
-        }
-        Ok(appended) => Ok((appended, Some(log))),
-        Err(_) if is_new => Err(WouldLeaveHole),
-        Err(_) => {
-            let message = "the partition is on its way to another broker; nothing was appended";
-            Ok((Err(AppendError::new(ResponseError::NotLeaderOrFollower, message)), None))
-        }
-    }
+}
+
+/// The code with which the one before was refused most often, after which clients send both again in order.
+/// OUT_OF_ORDER_SEQUENCE_NUMBER would be as true, and librdkafka would take a new epoch for it: what it does not
+/// know the fate of at other partitions would then come twice.
+fn behind_a_refused() -> AppendError {
+    let message = "a batch before this one was refused and has not come again";
+    AppendError::new(ResponseError::NotLeaderOrFollower, message)
+}
+
+/// Whether a client sends a batch again that was refused so. One that came damaged has no sequence that
+/// can be relied on; what is refused for good some clients (aiokafka) leave out and go on behind it.
+fn comes_again(code: ResponseError) -> bool {
+    code.is_retriable() && code != ResponseError::CorruptMessage
 }
 
 /// A request from version 3 on holds exactly one batch a partition, of magic 2.
@@ -226,7 +322,7 @@ async fn acknowledge(topics: Vec<PendingTopic>, deadline: Instant) -> ProduceRes
         let mut partition_responses = Vec::with_capacity(topic.partitions.len());
         for pending in topic.partitions {
             let outcome = match pending.outcome {
-                Ok(appended) => durable(pending.log.as_deref(), appended, deadline).await,
+                Ok((appended, log)) => durable(&log, appended, deadline).await,
                 Err(error) => Err(error),
             };
             partition_responses.push(answer(pending.index, outcome));
@@ -244,11 +340,11 @@ async fn acknowledge(topics: Vec<PendingTopic>, deadline: Instant) -> ProduceRes
 /// Waits until the append is durable. A time-out says nothing about its fate: the client tries
 /// again, and an idempotent one gets the original's offset.
 async fn durable(
-    log: Option<&PartitionLog>,
+    log: &PartitionLog,
     appended: Appended,
     deadline: Instant,
 ) -> Result<Appended, AppendError> {
-    let (Some(slot), Some(log)) = (appended.slot, log) else { return Ok(appended) };
+    let Some(slot) = appended.slot else { return Ok(appended) };
     match tokio::time::timeout_at(deadline, wait(log, slot)).await {
         Ok(Ok(())) => Ok(appended),
         Ok(Err(error)) => Err(chain_error(&error)),

@@ -14,6 +14,7 @@ use kafka_protocol::messages::create_topics_response::{
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
 use odradek_common::ids::{BrokerId, TopicId};
 use odradek_common::limits::TOPIC_PARTITIONS;
+use odradek_metadata::image::Registration;
 use odradek_metadata::{Command, CreateTopic, Image};
 use tokio::time::Instant;
 
@@ -52,6 +53,7 @@ pub(super) async fn create_topics(
     let default_count = core.settings().topics.num_partitions;
     let excessive = total_partitions(&request.topics, default_count) > TOPIC_PARTITIONS;
     let mut results = Vec::with_capacity(request.topics.len());
+    let mut any_made = false;
     for topic in request.topics {
         let once = counts.get(topic.name.as_str()) == Some(&1);
         let made = if excessive {
@@ -62,6 +64,7 @@ pub(super) async fn create_topics(
         } else {
             Err(Failure::new(ResponseError::InvalidRequest, "Duplicate topic name."))
         };
+        any_made |= made.is_ok() && !request.validate_only;
         let result = CreatableTopicResult::default().with_name(topic.name);
         results.push(match made {
             Ok(made) if version >= TELLS_SINCE => told(core, result, made),
@@ -73,7 +76,28 @@ pub(super) async fn create_topics(
                 .with_replication_factor(-1),
         });
     }
+    if any_made && let Err(late) = copied(core, deadline).await {
+        for result in results.iter_mut().filter(|result| result.error_code == 0) {
+            result.error_code = late.code.code();
+            result.error_message = Some(text(late.message.clone()));
+        }
+    }
     CreateTopicsResponse::default().with_topics(results)
+}
+
+/// A topic's records may come as soon as it is answered for, and must find it if the cluster is brought back
+/// from the bucket alone: its entry has to be there.
+async fn copied(core: &Core, deadline: Instant) -> Result<(), Failure> {
+    let index = core.image().applied_index();
+    let why = match tokio::time::timeout_at(deadline, core.copied(index)).await {
+        Ok(copied) => return copied.map_err(|late| timed_out(late.to_string())),
+        Err(_) => "the copy of the metadata in the store does not come on in time",
+    };
+    Err(timed_out(why.to_owned()))
+}
+
+fn timed_out(message: String) -> Failure {
+    Failure::new(ResponseError::RequestTimedOut, message)
 }
 
 /// Partitions that a request asks for, of all its topics together.
@@ -207,12 +231,20 @@ fn manual(topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>, Failure> {
     Err(Failure::new(ResponseError::InvalidReplicaAssignment, message))
 }
 
-/// Replicas for the partitions `from..to`, in turn over the live brokers.
+/// Replicas for the partitions `from..to`, in turn over the live brokers, as long as there are others
+/// without those that are to be empty.
 fn spread(image: &Image, from: i32, to: i32, factor: usize) -> Vec<Vec<BrokerId>> {
-    let brokers: Vec<BrokerId> = image.live_brokers().map(|r| r.incarnation.broker).collect();
+    let broker = |r: &Registration| r.incarnation.broker;
+    let takers = image.live_brokers().filter(|r| r.takes_partitions()).map(broker);
+    let mut brokers: Vec<BrokerId> = takers.collect();
+    if brokers.is_empty() {
+        brokers.extend(image.live_brokers().map(broker));
+    }
     let replicas = factor.min(brokers.len());
+    // Topics of one partition do not all begin with the same broker.
+    let turn = image.partition_count();
     let of = |partition: i32| {
-        let first = usize::try_from(partition).unwrap_or(0);
+        let first = turn + usize::try_from(partition).unwrap_or(0);
         brokers.iter().copied().cycle().skip(first % brokers.len().max(1)).take(replicas).collect()
     };
     (from..to).map(of).collect()
@@ -232,8 +264,12 @@ pub(super) async fn auto_create(core: &Core, name: &TopicName) -> Result<(), Res
             .with_num_partitions(-1)
             .with_replication_factor(-1)
     };
-    match create(core, &topic, false, deadline).await {
-        Ok(_) => Ok(()),
+    let made = match create(core, &topic, false, deadline).await {
+        Ok(_) => copied(core, deadline).await,
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(()) => Ok(()),
         Err(error) if error.code == ResponseError::TopicAlreadyExists => Ok(()),
         // Java's clients ask again soon for those codes only that are about metadata.
         Err(Failure {
@@ -262,7 +298,8 @@ fn offsets_topic(core: &Core) -> CreatableTopic {
         ])
 }
 
-fn deadline(timeout_ms: i32) -> Instant {
+/// Until when a client waits for what it asks.
+pub(super) fn deadline(timeout_ms: i32) -> Instant {
     Instant::now() + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))
 }
 

@@ -16,7 +16,10 @@ pub fn error_codes(response: &ResponseKind) -> BTreeSet<i16> {
         | ResponseKind::Metadata(_)
         | ResponseKind::DescribeTopicPartitions(_)
         | ResponseKind::DeleteRecords(_)
-        | ResponseKind::DescribeProducers(_) => of_partitions(response, &mut codes),
+        | ResponseKind::DescribeProducers(_)
+        | ResponseKind::AlterPartitionReassignments(_)
+        | ResponseKind::ElectLeaders(_)
+        | ResponseKind::DescribeQuorum(_) => of_partitions(response, &mut codes),
         ResponseKind::OffsetCommit(_)
         | ResponseKind::OffsetFetch(_)
         | ResponseKind::OffsetDelete(_)
@@ -48,6 +51,13 @@ fn whole(response: &ResponseKind) -> i16 {
         ResponseKind::DescribeLogDirs(r) => r.error_code,
         ResponseKind::DescribeAcls(r) => r.error_code,
         ResponseKind::ListConfigResources(r) => r.error_code,
+        ResponseKind::AlterPartitionReassignments(r) => r.error_code,
+        ResponseKind::ListPartitionReassignments(r) => r.error_code,
+        ResponseKind::ElectLeaders(r) => r.error_code,
+        ResponseKind::DescribeQuorum(r) => r.error_code,
+        ResponseKind::UnregisterBroker(r) => r.error_code,
+        ResponseKind::AddRaftVoter(r) => r.error_code,
+        ResponseKind::RemoveRaftVoter(r) => r.error_code,
         _ => 0,
     }
 }
@@ -81,6 +91,18 @@ fn of_partitions(response: &ResponseKind, codes: &mut BTreeSet<i16>) {
             codes.extend(all.map(|one| one.error_code));
         }
         ResponseKind::DescribeProducers(r) => {
+            let all = r.topics.iter().flat_map(|topic| &topic.partitions);
+            codes.extend(all.map(|one| one.error_code));
+        }
+        ResponseKind::AlterPartitionReassignments(r) => {
+            let all = r.responses.iter().flat_map(|topic| &topic.partitions);
+            codes.extend(all.map(|one| one.error_code));
+        }
+        ResponseKind::ElectLeaders(r) => {
+            let all = r.replica_election_results.iter().flat_map(|topic| &topic.partition_result);
+            codes.extend(all.map(|one| one.error_code));
+        }
+        ResponseKind::DescribeQuorum(r) => {
             let all = r.topics.iter().flat_map(|topic| &topic.partitions);
             codes.extend(all.map(|one| one.error_code));
         }

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use super::cache::{CachedBatch, LogCache};
 use super::producers::{self, Producers, Sequenced};
 use super::rules::{AppendError, AppendRules};
+use super::traffic::Traffic;
 use crate::metric_names;
 
 pub use flushing::FlushPlan;
@@ -132,6 +133,8 @@ pub struct PartitionLog {
     /// Held by who changes `rules`.
     refreshing: Mutex<()>,
     chain: ChainHandle,
+    /// What comes and goes.
+    pub traffic: Traffic,
     state: Mutex<State>,
 }
 
@@ -166,6 +169,7 @@ impl PartitionLog {
             rules: ArcSwap::from_pointee(rules),
             refreshing: Mutex::new(()),
             chain,
+            traffic: Traffic::default(),
             state: Mutex::new(state),
         }
     }
@@ -267,6 +271,7 @@ impl PartitionLog {
         });
         let log_start = state.log_start;
         drop(state);
+        self.traffic.note(bytes);
         metrics::counter!(metric_names::PRODUCED_BYTES).increment(bytes as u64);
         metrics::counter!(metric_names::PRODUCED_RECORDS)
             .increment(header.next_offset().abs_diff(header.base_offset));

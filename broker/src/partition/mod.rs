@@ -9,6 +9,7 @@ pub mod producers;
 mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod traffic;
 
 pub use log::{Appended, FlushPlan, Found, LogStart, NotSequenced, Offsets, PartitionLog};
 pub use rules::{AppendError, AppendRules};

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use kafka_protocol::ResponseError;
 use odradek_common::batch::BatchHeader;
 use odradek_common::ids::SlotNumber;
-use odradek_common::limits::PRODUCER_WINDOW_BATCHES;
+use odradek_common::limits::{PRODUCER_BATCHES_KEPT, PRODUCER_IDLE_MS, PRODUCER_WINDOW_BATCHES};
 use odradek_storage::wal::ProducerBatch;
 
 /// One batch of an idempotent producer, as a log holds it; `None` for a batch without producer.
@@ -76,6 +76,8 @@ impl Eq for Remembered {}
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Producers {
     by_id: HashMap<i64, Producer>,
+    /// Of all windows together.
+    batches: usize,
 }
 
 impl Producers {
@@ -126,18 +128,65 @@ impl Producers {
         });
         if producer.epoch != batch.producer_epoch {
             producer.epoch = batch.producer_epoch;
+            self.batches -= producer.window.len();
             producer.window.clear();
         }
         if producer.window.len() == PRODUCER_WINDOW_BATCHES {
             producer.window.pop_front();
+            self.batches -= 1;
         }
         producer.seen_ms = seen_ms;
         producer.window.push_back(Remembered { batch, slot });
+        self.batches += 1;
+        if self.batches > PRODUCER_BATCHES_KEPT {
+            // Some more than needed, so that it is not done with each batch.
+            self.shorten_to(PRODUCER_BATCHES_KEPT - PRODUCER_BATCHES_KEPT / 8);
+        }
     }
 
     /// Forgets producers that were idle for `expiration_ms`.
     pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
-        self.by_id.retain(|_, p| now_ms.saturating_sub(p.seen_ms) < expiration_ms);
+        let batches = &mut self.batches;
+        self.by_id.retain(|_, p| {
+            let is_kept = now_ms.saturating_sub(p.seen_ms) < expiration_ms;
+            *batches -= if is_kept { 0 } else { p.window.len() };
+            is_kept
+        });
+    }
+
+    /// Producers that are idle are forgotten, those that were seen longest ago first. Where that is not
+    /// enough, of the others only the newest batch is kept, by which gaps are still found, and then some
+    /// of them are forgotten too. Kafka has no such bound, and its brokers run out of memory over clients
+    /// that take a new producer id for each record (KIP-936).
+    fn shorten_to(&mut self, batches: usize) {
+        let age =
+            |p: &Producer| (p.seen_ms, p.window.back().map(|newest| newest.batch.base_offset));
+        let mut oldest: Vec<_> = self.by_id.iter().map(|(id, p)| (age(p), *id)).collect();
+        oldest.sort_unstable();
+        let newest_ms = oldest.last().map_or(0, |((seen_ms, _), _)| *seen_ms);
+        let is_idle = |seen_ms: i64| newest_ms.saturating_sub(seen_ms) >= PRODUCER_IDLE_MS;
+        for ((seen_ms, _), id) in &oldest {
+            if self.batches <= batches || !is_idle(*seen_ms) {
+                break;
+            }
+            self.batches -= self.by_id.remove(id).map_or(0, |producer| producer.window.len());
+        }
+        for (_, id) in &oldest {
+            if self.batches <= batches {
+                return;
+            }
+            if let Some(producer) = self.by_id.get_mut(id) {
+                self.batches -= producer.window.len().saturating_sub(1);
+                producer.window.drain(..producer.window.len().saturating_sub(1));
+                producer.window.shrink_to_fit();
+            }
+        }
+        for (_, id) in &oldest {
+            if self.batches <= batches {
+                return;
+            }
+            self.batches -= self.by_id.remove(id).map_or(0, |producer| producer.window.len());
+        }
     }
 
     /// Every remembered batch, by producer in the order of their ids, the oldest first, with the time
@@ -255,6 +304,53 @@ mod tests {
         assert!(producers.is_empty());
         // As in Kafka, a producer that is not known may go on where it stands.
         assert_eq!(producers.check(&batch(0, 5, 1, 1)), Ok(Sequenced::Next));
+    }
+
+    #[test]
+    fn who_is_idle_is_forgotten_before_others_lose_anything() {
+        let of = |id: i64, first: i32| ProducerBatch { producer_id: id, ..batch(0, first, 1, id) };
+        let kept = i64::try_from(PRODUCER_BATCHES_KEPT).unwrap();
+        let mut producers = Producers::default();
+        // One more than there may be, of which the last quarter is busy, one with a whole window.
+        (1..=kept - 4).for_each(|id| {
+            let seen_ms = if id < kept / 4 * 3 { id } else { PRODUCER_IDLE_MS + kept };
+            producers.append(of(id, 0), None, seen_ms);
+        });
+        (0..6).for_each(|first| producers.append(of(0, first), None, PRODUCER_IDLE_MS + kept));
+        assert_eq!(producers.batches().count(), PRODUCER_BATCHES_KEPT / 8 * 7);
+        assert!(matches!(producers.check(&of(0, 1)), Ok(Sequenced::Duplicate { .. })));
+        assert!(!producers.knows(1) && producers.knows(kept / 4 * 3));
+    }
+
+    #[test]
+    fn the_longest_idle_are_shortened_first_and_then_forgotten() {
+        let of = |id: i64, first: i32| ProducerBatch { producer_id: id, ..batch(0, first, 1, 0) };
+        let kept = i64::try_from(PRODUCER_BATCHES_KEPT).unwrap();
+        let mut producers = Producers::default();
+        // One with a whole window is seen first, then others with one batch each, up to the bound.
+        (0..5).for_each(|first| producers.append(of(0, first), None, 1));
+        (1..=kept - 5).for_each(|id| producers.append(of(id, 0), None, 1 + id));
+        assert_eq!(producers.batches().count(), PRODUCER_BATCHES_KEPT);
+        assert!(matches!(producers.check(&of(0, 2)), Ok(Sequenced::Duplicate { .. })));
+        producers.append(of(kept, 0), None, kept + 1);
+        assert_eq!(producers.batches().count(), PRODUCER_BATCHES_KEPT / 8 * 7);
+        assert_eq!(producers.len(), PRODUCER_BATCHES_KEPT / 8 * 7);
+        assert!(!producers.knows(0) && !producers.knows(2), "seen longest ago");
+        assert!(producers.knows(kept) && producers.knows(kept - 5));
+    }
+
+    #[test]
+    fn a_shortened_window_still_knows_what_comes_next() {
+        let of = |id: i64, first: i32| ProducerBatch { producer_id: id, ..batch(0, first, 1, 0) };
+        let mut producers = Producers::default();
+        for id in 0..i64::try_from(PRODUCER_BATCHES_KEPT).unwrap() / 5 + 1 {
+            (0..5).for_each(|first| producers.append(of(id, first), None, id));
+        }
+        assert!(producers.batches().count() <= PRODUCER_BATCHES_KEPT);
+        assert_eq!(producers.check(&of(0, 5)), Ok(Sequenced::Next));
+        assert!(matches!(producers.check(&of(0, 4)), Ok(Sequenced::Duplicate { .. })));
+        let out_of_order = Err(ResponseError::OutOfOrderSequenceNumber);
+        assert_eq!([3, 6].map(|first| producers.check(&of(0, first))), [out_of_order; 2]);
     }
 
     proptest! {

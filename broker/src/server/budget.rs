@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use odradek_common::limits::REQUEST_SMALL_BYTES;
 
-/// Bytes held by requests that are half read or not yet answered.
+/// Bytes held by requests that are half read or not yet answered, or by what is left of them.
 #[derive(Clone, Debug)]
 pub struct RequestBudget {
     used: Arc<AtomicUsize>,

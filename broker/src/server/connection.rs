@@ -24,7 +24,7 @@ use super::budget::{AnswerGrant, RequestLease};
 use super::chunks::Chunks;
 use super::turns::in_turns;
 use crate::core::Core;
-use crate::handlers::{self, Answer, Body, Context};
+use crate::handlers::{self, Answer, Body, Context, RefusedBatches};
 use crate::metric_names;
 
 /// A peer that sends nothing in the middle of a frame, or reads nothing of an answer, is given up
@@ -109,6 +109,7 @@ pub(super) async fn serve(core: Arc<Core>, connection: Connection, listener: Arc
     let writer = tokio::spawn(write_answers(core.clone(), write, queue));
     let abort = writer.abort_handle();
     let mut reader = Reader {
+        refused: RefusedBatches::new(&core.refused_bytes),
         core,
         stream: read,
         frames: FrameReader::new(0),
@@ -150,6 +151,8 @@ struct Reader {
     due: mpsc::Sender<Due>,
     /// Bytes that answers which are there already may take while they wait to be written.
     room: Arc<Semaphore>,
+    /// Batches of producers that were refused.
+    refused: RefusedBatches,
 }
 
 impl Reader {
@@ -246,7 +249,7 @@ impl Reader {
     }
 
     async fn answer(
-        &self,
+        &mut self,
         checked: Checked,
         mut lease: RequestLease,
         since: Instant,
@@ -262,7 +265,8 @@ impl Reader {
         // The place in the line comes first: when it is full, reading stops, and TCP tells the
         // client so.
         let place = self.due.reserve().await.map_err(|_| Ended::Writer)?;
-        let due = match handlers::handle(&self.core, &context, request.body).await {
+        let (core, refused) = (&self.core, &mut self.refused);
+        let due = match handlers::handle(core, &context, refused, request.body).await {
             Answer::Nothing => return Ok(()),
             Answer::Close => return Err(Ended::Unanswered),
             Answer::Later(body) => Due::Later { body, context, since, is_large, _lease: lease },

@@ -52,9 +52,13 @@ pub struct Listener {
 pub(super) struct Resolved {
     pub(super) listeners: Vec<Listener>,
     pub(super) inter_broker: String,
+    /// Where controllers are listened for, as the first of their listeners says.
+    pub(super) controller: Option<HostPort>,
+    /// What that listener is called.
+    pub(super) controller_name: String,
 }
 
-/// Resolves and checks the listeners, those of the controller left out.
+/// Resolves and checks the listeners; those of the controller stand by themselves.
 pub(super) fn resolve(texts: &ListenerTexts, values: &Values) -> Result<Resolved, Problem> {
     let bad = |key: &str, reason: String| Problem::BadValue { place: values.place(key), reason };
     let binds = endpoints(&texts.listeners).map_err(|reason| bad("listeners", reason))?;
@@ -68,9 +72,10 @@ pub(super) fn resolve(texts: &ListenerTexts, values: &Values) -> Result<Resolved
     if let Some((name, _)) = advertised.iter().find(|(name, _)| !has(&binds, name)) {
         return Err(bad("advertised.listeners", format!("{name} is not one of listeners")));
     }
-    let mut listeners = Vec::new();
+    let (mut listeners, mut controller) = (Vec::new(), None);
     for (name, bind) in binds {
         if controllers.contains(&name) {
+            controller.get_or_insert(bind);
             continue;
         }
         check_protocol(&name, &protocols).map_err(|reason| bad("listeners", reason))?;
@@ -85,7 +90,9 @@ pub(super) fn resolve(texts: &ListenerTexts, values: &Values) -> Result<Resolved
     }
     let inter_broker = inter_broker(texts.inter_broker.as_deref(), &listeners)
         .map_err(|reason| bad("inter.broker.listener.name", reason))?;
-    Ok(Resolved { listeners, inter_broker })
+    let named = texts.controllers.iter().flatten().next();
+    let controller_name = named.map_or("CONTROLLER".to_owned(), |name| name.to_ascii_uppercase());
+    Ok(Resolved { listeners, inter_broker, controller, controller_name })
 }
 
 fn has(endpoints: &[(String, HostPort)], name: &str) -> bool {

@@ -9,6 +9,7 @@ mod inert;
 pub mod kind;
 mod layers;
 mod listeners;
+mod quorum;
 mod resolve;
 pub mod setting;
 pub mod table;
@@ -27,6 +28,7 @@ pub use groups::{
 };
 pub use layers::{Sources, Warning};
 pub use listeners::{HostPort, Listener};
-pub use resolve::{Roles, Settings};
+pub use quorum::{Roles, Voters};
+pub use resolve::Settings;
 pub use typed::{LogFormat, Secret, WalKind};
 pub use values::Values;

@@ -12,18 +12,10 @@ use super::groups::{
 };
 use super::layers::{Gathered, Sources, Warning};
 use super::listeners::{self, HostPort, Listener, host_port};
+use super::quorum::{self, Roles, Voters};
 use super::table;
-use super::typed::{WalChoice, WalKind};
+use super::typed::WalKind;
 use super::values::Values;
-
-/// What the process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Roles {
-    /// Serves clients.
-    pub broker: bool,
-    /// Votes in the metadata quorum.
-    pub controller: bool,
-}
 
 /// All settings of a broker, checked. Cheap enough to clone, not meant to be cloned a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +24,12 @@ pub struct Settings {
     pub node: Node,
     /// What the process does.
     pub roles: Roles,
+    /// The voters of the metadata quorum.
+    pub voters: Voters,
+    /// Where this process listens for the others about metadata, if it votes and there are others.
+    pub controller_listener: Option<HostPort>,
+    /// What clients are told that the voters' listeners are called.
+    pub controller_listener_name: String,
     /// The listeners for clients and brokers, at least one.
     pub listeners: Vec<Listener>,
     /// Name of the listener that brokers use among themselves; one of `listeners`.
@@ -109,22 +107,24 @@ impl Settings {
             let message = "node.id and broker.id differ; give only node.id";
             return Err(Problem::Conflict(message.to_owned()).into());
         }
-        let roles = roles(&node, &values)?;
         let listener_texts = ListenerTexts::read(&values)?;
         let resolved = listeners::resolve(&listener_texts, &values)?;
+        let metadata = Metadata::read(&values)?;
+        let listens = resolved.controller.is_some();
+        let (roles, voters) = quorum::resolve(&node, &metadata, listens, &values)?;
+        let is_served = roles.controller && !voters.is_empty();
         let storage = Storage::read(&values)?;
         let storage_url = storage_url(&storage, &node.data_dir, &values)?;
         let wal = Wal::read(&values)?;
-        let wal_kind = match wal.kind {
-            WalChoice::Fixed(kind) => kind,
-            WalChoice::Auto if storage_url.scheme() == "file" => WalKind::Disk,
-            WalChoice::Auto => WalKind::Object,
-        };
+        let wal_kind = quorum::wal_kind(wal.kind, &storage_url, &voters)?;
         let admin = Admin::read(&values)?;
         let admin_listen = admin_listen(&admin, &values)?;
         let settings = Self {
             node,
             roles,
+            voters,
+            controller_listener: resolved.controller.filter(|_| is_served),
+            controller_listener_name: resolved.controller_name,
             listeners: resolved.listeners,
             inter_broker_listener: resolved.inter_broker,
             network: Network::read(&values)?,
@@ -133,7 +133,7 @@ impl Settings {
             log_defaults: LogDefaults::read(&values)?,
             groups: Groups::read(&values)?,
             producers: Producers::read(&values)?,
-            metadata: Metadata::read(&values)?,
+            metadata,
             storage,
             storage_url,
             wal,
@@ -148,6 +148,12 @@ impl Settings {
         };
         settings.check_bounds()?;
         Ok(settings)
+    }
+
+    /// Whether other processes are, or may be, of the same cluster.
+    #[must_use]
+    pub fn is_one_of_several(&self) -> bool {
+        !self.voters.is_empty()
     }
 
     fn check_bounds(&self) -> Result<(), Problem> {
@@ -201,17 +207,6 @@ fn take_broker_id(values: &mut Values) {
     {
         values.give(setting, given);
     }
-}
-
-fn roles(node: &Node, values: &Values) -> Result<Roles, Problem> {
-    let has = |role: &str| node.roles.iter().any(|one| one == role);
-    let roles = Roles { broker: has("broker"), controller: has("controller") };
-    if roles.broker && roles.controller {
-        return Ok(roles);
-    }
-    let reason = "a cluster is one process in this release, which has to be both: \
-                  broker,controller";
-    Err(Problem::BadValue { place: values.place("process.roles"), reason: reason.to_owned() })
 }
 
 /// Schemes of `storage.url`.

@@ -6,8 +6,11 @@
 
 mod altering;
 mod attempts;
+mod cluster;
+mod coming_and_going;
 mod confirming;
 mod deleted_topics;
+mod every_version;
 mod handover;
 mod history;
 mod idle;
@@ -18,6 +21,7 @@ mod life;
 mod list_offsets;
 mod offsets;
 mod power_cut;
+mod refused;
 mod restarts;
 mod store_faults;
 mod syncs;

@@ -211,6 +211,7 @@ fn make_empty_log(files: &SimFiles, directory: &Path) {
         random: Arc::new(random),
         voters: BTreeMap::new(),
         listen: None,
+        secret: None,
         snapshot_entries: 100,
         phases: Phases::none(),
     };

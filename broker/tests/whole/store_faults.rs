@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::life::{Life, settings};
 use super::waiting::until;
-use super::wire::{Failed, Wire, batch, produce_request};
+use super::wire::{Wire, batch, produce_request};
 use super::workload::Clients;
 
 pub fn store(seed: u64) -> (Arc<Faulty>, Faults) {
@@ -157,38 +157,6 @@ fn an_outage_is_told_where_the_wal_is_a_disk() {
         until("the store answers", async || check().unwrap().passed).await;
     });
     drop(readiness);
-    life.crash();
-}
-
-/// What follows on the connection would be taken for the producer's first records.
-#[test]
-fn a_new_producer_for_which_there_is_no_room_is_cut_off() {
-    let (store, faults) = store(1);
-    let flags = ["wal.slot.bytes=65536", "wal.unlanded.bytes=1048576", "flush.interval.ms=60000"];
-    let life = Life::start(object(&flags), &SimFiles::new(), Some(store), 1).unwrap();
-    client().block_on(async {
-        let mut wire = Wire::open(life.port).await.unwrap();
-        wire.create("t", 1).await.unwrap();
-        faults.outage(Outage::Refused);
-        let filling = batch(-1, -1, &[vec![7; 200_000]]);
-        for _ in 0..8 {
-            let answer = wire.call(&produce_request("t", 0, filling.clone(), 200), 11).await;
-            assert_eq!(answer.unwrap().responses[0].partition_responses[0].error_code, 7);
-        }
-        let numbered =
-            |sequence, wait_ms| produce_request("t", 0, batch(5, sequence, &[vec![1]]), wait_ms);
-        wire.send(&numbered(0, 200), 11).await.unwrap();
-        wire.send(&numbered(1, 30_000), 11).await.unwrap();
-        let first = wire.receive::<ProduceRequest>(11).await;
-        assert!(matches!(first, Err(Failed::Lost)), "{first:?}");
-        faults.outage(Outage::None);
-        let mut wire = Wire::open(life.port).await.unwrap();
-        for sequence in 0..2 {
-            let answer = wire.call(&numbered(sequence, 10_000), 11).await.unwrap();
-            let answer = &answer.responses[0].partition_responses[0];
-            assert_eq!(answer.error_code, 0, "sequence {sequence}");
-        }
-    });
     life.crash();
 }
 

@@ -5,6 +5,7 @@
 //! little for being there, so that idle ones are spread too. The heaviest broker gives to the lightest,
 //! what brings them closest: one with a hot partition gives the others away.
 
+mod loads;
 mod scale;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use odradek_common::ids::{BrokerId, LeaderEpoch, TopicPartition};
 use odradek_common::limits::BALANCE_MOVES;
 
 use crate::image::Image;
+pub(crate) use loads::Loads;
 use scale::Scale;
 
 /// What one partition costs its owner, measured over a while.
@@ -71,8 +73,14 @@ impl Balancer {
     }
 
     /// The moves of this round. Partitions that have a target already count as being there. None goes
-    /// to a broker that is fenced or draining, and none leaves a fenced owner: that is a takeover's.
-    pub fn plan(&mut self, image: &Image, load: &dyn Fn(TopicPartition) -> Load) -> Vec<Move> {
+    /// to a broker that is fenced or draining, and none leaves a fenced owner: that is a takeover's. Only those
+    /// that are not `settling` move for the sake of the balance: each move is felt by who uses the partition.
+    pub fn plan(
+        &mut self,
+        image: &Image,
+        load: &dyn Fn(TopicPartition) -> Load,
+        settling: &dyn Fn(TopicPartition) -> bool,
+    ) -> Vec<Move> {
         let mut scale = Scale::new(image, load);
         let room = self.options.moves_max.saturating_sub(scale.under_way());
         let mut moves = scale.mend_reassignments(room);
@@ -83,7 +91,7 @@ impl Balancer {
         };
         let mut margin = scale.percent_of_mean(percent);
         while moves.len() < room {
-            let next = scale.even_out(margin);
+            let next = scale.even_out(margin, settling);
             self.is_evening_out = next.is_some();
             let Some(next) = next else { break };
             moves.push(next);

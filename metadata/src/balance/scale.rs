@@ -152,7 +152,11 @@ impl<'a> Scale<'a> {
 
     /// The move that brings the heaviest and the lightest broker closest, or the next such pair, that
     /// differ by more than `margin`. Each makes the sum of the squared loads less, so that they end.
-    pub(super) fn even_out(&mut self, margin: u64) -> Option<Move> {
+    pub(super) fn even_out(
+        &mut self,
+        margin: u64,
+        settling: &dyn Fn(TopicPartition) -> bool,
+    ) -> Option<Move> {
         let takers = self.by_load();
         for (high, from) in takers.iter().rev() {
             for (low, to) in &takers {
@@ -160,7 +164,7 @@ impl<'a> Scale<'a> {
                 if gap <= margin {
                     break;
                 }
-                if let Some(item) = self.fitting(*from, *to, gap) {
+                if let Some(item) = self.fitting(*from, *to, gap, settling) {
                     return self.shift(*from, *to, item);
                 }
             }
@@ -170,11 +174,19 @@ impl<'a> Scale<'a> {
 
     /// Of what `from` may give to `to`, which carries less by `gap`: the heaviest that weighs at most
     /// half of it, else the lightest that weighs less than all of it.
-    fn fitting(&self, from: BrokerId, to: BrokerId, gap: u64) -> Option<(u64, TopicPartition)> {
+    fn fitting(
+        &self,
+        from: BrokerId,
+        to: BrokerId,
+        gap: u64,
+        settling: &dyn Fn(TopicPartition) -> bool,
+    ) -> Option<(u64, TopicPartition)> {
         let movable = &self.pans.get(&from)?.movable;
         let half = (gap / 2 + 1, FIRST);
-        let lighter = movable.range(..half).rev().take(BALANCE_CANDIDATES);
+        let is_settled = |(_, at): &&(u64, TopicPartition)| !settling(*at);
+        let lighter = movable.range(..half).rev().filter(is_settled).take(BALANCE_CANDIDATES);
         let heavier = movable.range(half..).take_while(|(weight, _)| *weight < gap);
+        let heavier = heavier.filter(is_settled);
         let mut fitting = lighter.chain(heavier.take(BALANCE_CANDIDATES));
         fitting.find(|(_, at)| self.keeps_racks(*at, to)).copied()
     }

@@ -17,6 +17,9 @@ fn equal(_: TopicPartition) -> Load {
     Load { bytes_per_s: 1000, requests_per_s: 10 }
 }
 
+/// No partition is settling.
+const NONE: &dyn Fn(TopicPartition) -> bool = &|_| false;
+
 fn idle(_: TopicPartition) -> Load {
     Load::default()
 }
@@ -96,7 +99,7 @@ fn settle(
     let mut balancer = Balancer::new(options);
     let mut count = 0;
     for _ in 0..200 {
-        let moves = balancer.plan(&world.image, load);
+        let moves = balancer.plan(&world.image, load, NONE);
         if moves.is_empty() {
             return count;
         }
@@ -185,16 +188,16 @@ fn what_is_under_way_counts_and_bounds_a_round() {
     let mut world = world(&["r"; 2], &vec![&[0][..]; 100]);
     let options = BalanceOptions { moves_max: 30, ..EXACT };
     let mut balancer = Balancer::new(options);
-    let first = balancer.plan(&world.image, &equal);
+    let first = balancer.plan(&world.image, &equal, NONE);
     assert_eq!(first.len(), 30);
     aim(&mut world, &first[..20]);
-    let second = balancer.plan(&world.image, &equal);
+    let second = balancer.plan(&world.image, &equal, NONE);
     assert_eq!(second.len(), 10);
     assert!(second.iter().all(|one| first[..20].iter().all(|f| f.partition != one.partition)));
     aim(&mut world, &second);
-    assert_eq!(balancer.plan(&world.image, &equal), []);
+    assert_eq!(balancer.plan(&world.image, &equal, NONE), []);
     arrive(&mut world);
-    assert_eq!(balancer.plan(&world.image, &equal).len(), 20, "to 50 each");
+    assert_eq!(balancer.plan(&world.image, &equal, NONE).len(), 20, "to 50 each");
 }
 
 #[test]
@@ -230,14 +233,14 @@ fn a_reassignment_whose_target_is_gone_goes_to_another_replica() {
     world.ok(Command::AlterReplicas(AlterReplicas { items }));
     assert_eq!(world.image.partition(partition(1, 0)).unwrap().target, Some(BrokerId(1)));
     let mut balancer = Balancer::new(EXACT);
-    let moves = balancer.plan(&world.image, &equal);
+    let moves = balancer.plan(&world.image, &equal, NONE);
     assert!(moves.iter().all(|one| one.partition != partition(1, 0)), "it is under way");
     world.ok(Command::FenceBroker(newest(&world, 1)));
-    let moves = balancer.plan(&world.image, &equal);
+    let moves = balancer.plan(&world.image, &equal, NONE);
     let (at, to, leader_epoch) = (partition(1, 0), BrokerId(2), LeaderEpoch(0));
     assert_eq!(moves[0], Move { partition: at, leader_epoch, to, replicas: None });
     drain(&mut world, 2);
-    let moves = balancer.plan(&world.image, &equal);
+    let moves = balancer.plan(&world.image, &equal, NONE);
     assert!(moves.iter().all(|one| one.partition != at), "it waits for its replicas: {moves:?}");
 }
 
@@ -247,7 +250,7 @@ fn topics_under_deletion_and_fenced_owners_are_left_alone() {
     world.ok(create_topic("u", 2, &vec![&[1][..]; 30]));
     world.ok(Command::DeleteTopic(partition(1, 0).topic));
     world.ok(Command::FenceBroker(newest(&world, 1)));
-    assert_eq!(Balancer::new(EXACT).plan(&world.image, &equal), []);
+    assert_eq!(Balancer::new(EXACT).plan(&world.image, &equal, NONE), []);
 }
 
 proptest! {
@@ -283,6 +286,18 @@ proptest! {
             prop_assert!(takers == 0 || takes(&state.owner), "{} is on a draining broker", at);
             prop_assert_eq!(state.target, None);
         }
-        prop_assert_eq!(Balancer::new(EXACT).plan(&world.image, &load), []);
+        prop_assert_eq!(Balancer::new(EXACT).plan(&world.image, &load, NONE), []);
     }
+}
+
+#[test]
+fn what_is_settling_stays_but_on_a_broker_that_is_to_be_empty() {
+    let mut world = world(&["r"; 2], &[&[0][..]; 8]);
+    let even = |at: TopicPartition| at.partition % 2 == 0;
+    let moves = Balancer::new(EXACT).plan(&world.image, &equal, &even);
+    assert_eq!(moves.len(), 4);
+    assert!(moves.iter().all(|one| !even(one.partition)), "{moves:?}");
+    assert_eq!(Balancer::new(EXACT).plan(&world.image, &equal, &|_| true), []);
+    drain(&mut world, 0);
+    assert_eq!(Balancer::new(EXACT).plan(&world.image, &equal, &|_| true).len(), 8);
 }

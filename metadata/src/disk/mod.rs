@@ -12,6 +12,7 @@ use std::path::PathBuf;
 pub(crate) use log::{Identity, Log};
 pub(crate) use snapshots::{
     SnapshotPiece, Snapshots, StoredSnapshot, decode as decode_snapshot_file,
+    encode as encode_snapshot_file,
 };
 
 use crate::ids::DirectoryId;
@@ -59,6 +60,20 @@ pub enum DiskError {
     Gone {
         /// The file.
         path: PathBuf,
+    },
+    /// The snapshot before which the log was dropped is not there.
+    #[error(
+        "{path}: the metadata log begins after entry {purged}, and {found}: what lies between is lost. \
+         Bring back the snapshot, or give the node a new data directory and let it join anew; nothing \
+         was changed"
+    )]
+    Gap {
+        /// The directory.
+        path: PathBuf,
+        /// The last entry that was dropped.
+        purged: u64,
+        /// What there is in place of a snapshot as new.
+        found: String,
     },
     /// What is stored cannot be read.
     #[error("{path}: {source}")]

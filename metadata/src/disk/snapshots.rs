@@ -1,5 +1,6 @@
 //! Snapshots as files: written under another name, synced, then renamed, so that a file with a
-//! snapshot's name is whole. Older ones go once a newer one is durable.
+//! snapshot's name is whole. Older ones go once a newer one is durable, and one that comes late is not
+//! written: a snapshot that is built may end after a newer one came from the leader.
 //!
 //! Layout, numbers big-endian: magic (8 bytes), version (u32), length of the description (u32),
 //! length of the image (u64), description, image, CRC-32C of all before (u32).
@@ -52,12 +53,20 @@ pub(crate) struct Snapshots {
     phases: Phases,
     /// One is written at a time.
     writing: Mutex<()>,
+    /// Held while names are looked up and opened, or changed.
+    names: Mutex<()>,
 }
 
 impl Snapshots {
     /// The snapshots in `directory`, which must exist.
     pub(crate) fn open(files: SharedFiles, directory: PathBuf) -> Self {
-        Self { files, directory, phases: Phases::none(), writing: Mutex::new(()) }
+        Self {
+            files,
+            directory,
+            phases: Phases::none(),
+            writing: Mutex::default(),
+            names: Mutex::default(),
+        }
     }
 
     /// The same, with writes noted on a board.
@@ -65,37 +74,50 @@ impl Snapshots {
         Self { phases, ..self }
     }
 
-    /// Writes a snapshot of the state at `index`. It is durable when this returns.
+    /// Writes a snapshot of the state at `index`, unless there is one that is as new. One or the other
+    /// is durable when this returns.
     pub(crate) fn write(&self, index: u64, snapshot: &StoredSnapshot) -> Result<(), DiskError> {
         let _one = self.writing.lock();
+        if self.newest_index()? >= Some(index) {
+            return Ok(());
+        }
         let _in = self.phases.enter(Phase::Snapshot);
         let new = self.directory.join(NEW_FILE);
         let path = self.path(index);
         let file = self.files.open(&new, OpenMode::ReadWrite).map_err(at(&new))?;
         write_file(&*file, snapshot).map_err(at(&new))?;
         drop(file);
+        let _names = self.names.lock();
         self.files.rename(&new, &path).map_err(at(&path))?;
         self.files.sync_dir(&self.directory).map_err(at(&self.directory))?;
-        self.remove_others(&path);
+        self.remove_older(index);
         Ok(())
     }
 
     /// Only room is lost if this fails, and the next one tries again.
-    fn remove_others(&self, newest: &Path) {
-        for path in self.paths().unwrap_or_default() {
-            if path != *newest
-                && let Err(error) = self.files.remove_file(&path)
-            {
+    fn remove_older(&self, than: u64) {
+        for index in self.indexes().unwrap_or_default().into_iter().filter(|index| *index < than) {
+            let path = self.path(index);
+            if let Err(error) = self.files.remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "an old snapshot stays");
             }
         }
     }
 
+    /// The index of the newest snapshot, if there is one.
+    pub(crate) fn newest_index(&self) -> Result<Option<u64>, DiskError> {
+        Ok(self.indexes()?.into_iter().max())
+    }
+
     /// The newest snapshot, if there is one. One that is damaged is an error: the log before it
     /// is gone.
     pub(crate) fn newest(&self) -> Result<Option<StoredSnapshot>, DiskError> {
-        let Some(path) = self.paths()?.into_iter().max() else { return Ok(None) };
+        let names = self.names.lock();
+        let Some(path) = self.newest_index()?.map(|index| self.path(index)) else {
+            return Ok(None);
+        };
         let file = self.files.open(&path, OpenMode::Read).map_err(at(&path))?;
+        drop(names);
         let bytes = read_file(&*file).map_err(at(&path))?;
         match decode(&bytes) {
             Ok(snapshot) => Ok(Some(snapshot)),
@@ -110,14 +132,13 @@ impl Snapshots {
         wanted: Option<(u64, u64)>,
         limit: usize,
     ) -> Result<Option<SnapshotPiece>, DiskError> {
-        let Some(newest) = self.paths()?.into_iter().filter_map(|path| index_of(&path)).max()
-        else {
-            return Ok(None);
-        };
+        let names = self.names.lock();
+        let Some(newest) = self.newest_index()? else { return Ok(None) };
         // Older ones are removed: one that is asked for is the newest, or gone.
         let (index, offset) = wanted.filter(|(index, _)| *index == newest).unwrap_or((newest, 0));
         let path = self.path(index);
         let file = self.files.open(&path, OpenMode::Read).map_err(at(&path))?;
+        drop(names);
         let total = file.len().map_err(at(&path))?;
         let rest = usize::try_from(total.saturating_sub(offset)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; rest.min(limit)];
@@ -129,12 +150,9 @@ impl Snapshots {
         self.directory.join(format!("{PREFIX}{index:020}"))
     }
 
-    fn paths(&self) -> Result<Vec<PathBuf>, DiskError> {
+    fn indexes(&self) -> Result<Vec<u64>, DiskError> {
         let entries = self.files.list(&self.directory).map_err(at(&self.directory))?;
-        let is_snapshot = |path: &PathBuf| {
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|n| n.starts_with(PREFIX))
-        };
-        Ok(entries.into_iter().map(|entry| entry.path).filter(is_snapshot).collect())
+        Ok(entries.iter().filter_map(|entry| index_of(&entry.path)).collect())
     }
 }
 
@@ -143,23 +161,35 @@ fn index_of(path: &Path) -> Option<u64> {
 }
 
 fn write_file(file: &dyn File, snapshot: &StoredSnapshot) -> std::io::Result<()> {
+    let (head, crc) = head_and_crc(snapshot);
+    let image_at = head.len() as u64;
+    let crc_at = image_at + snapshot.image.len() as u64;
+    // What an attempt before may have left goes first.
+    file.set_len(0)?;
+    file.write_all_at(&head, 0)?;
+    file.write_all_at(&snapshot.image, image_at)?;
+    file.write_all_at(&crc, crc_at)?;
+    file.sync()
+}
+
+/// The whole file of a snapshot.
+pub(crate) fn encode(snapshot: &StoredSnapshot) -> Vec<u8> {
+    let (head, crc) = head_and_crc(snapshot);
+    [&head, snapshot.image.as_slice(), &crc].concat()
+}
+
+/// What stands before the image, and behind it.
+fn head_and_crc(snapshot: &StoredSnapshot) -> (Vec<u8>, [u8; CRC_BYTES]) {
     let StoredSnapshot { description, image } = snapshot;
-    let description_len = u32::try_from(description.len()).map_err(std::io::Error::other)?;
+    let description_len = u32::try_from(description.len()).unwrap_or(u32::MAX);
     let mut head = Vec::with_capacity(HEAD_BYTES + description.len());
     head.extend_from_slice(MAGIC);
     head.extend_from_slice(&VERSION.to_be_bytes());
     head.extend_from_slice(&description_len.to_be_bytes());
     head.extend_from_slice(&(image.len() as u64).to_be_bytes());
     head.extend_from_slice(description);
-    let crc = crc(&[&head, image]);
-    let image_at = head.len() as u64;
-    let crc_at = image_at + image.len() as u64;
-    // What an attempt before may have left goes first.
-    file.set_len(0)?;
-    file.write_all_at(&head, 0)?;
-    file.write_all_at(image, image_at)?;
-    file.write_all_at(&crc.to_be_bytes(), crc_at)?;
-    file.sync()
+    let crc = crc(&[&head, image]).to_be_bytes();
+    (head, crc)
 }
 
 fn read_file(file: &dyn File) -> std::io::Result<Vec<u8>> {

@@ -308,6 +308,34 @@ fn only_the_newest_snapshot_is_kept() {
     assert_eq!(shared.list(Path::new(DIRECTORY)).unwrap().len(), 1);
 }
 
+/// One that was being built ends after a newer one came from the leader, before which the log is purged.
+#[test]
+fn a_snapshot_that_comes_late_takes_nothing_away() {
+    let files = SimFiles::new();
+    let store = snapshots(&files);
+    store.write(7, &snapshot(7)).unwrap();
+    store.write(3, &snapshot(3)).unwrap();
+    assert_eq!(store.newest().unwrap(), Some(snapshot(7)));
+    assert_eq!(store.newest_index().unwrap(), Some(7));
+    let shared: SharedFiles = Arc::new(files);
+    assert_eq!(shared.list(Path::new(DIRECTORY)).unwrap().len(), 1);
+}
+
+/// Readers find a whole snapshot while others replace it.
+#[test]
+fn a_snapshot_is_read_while_newer_ones_are_written() {
+    let files = SimFiles::new();
+    let store = snapshots(&files);
+    store.write(1, &snapshot(1)).unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (2..200).for_each(|n| store.write(n, &snapshot(n)).unwrap()));
+        while !writer.is_finished() {
+            assert!(store.newest().unwrap().is_some());
+            assert!(store.piece(None, 10).unwrap().is_some());
+        }
+    });
+}
+
 #[test]
 fn a_damaged_or_newer_snapshot_is_refused() {
     let files = SimFiles::new();

@@ -11,7 +11,7 @@ use odradek_common::limits::{PEER_FRAME_BYTES, PEER_IN_FLIGHT, PEER_KEEPALIVE_MS
 use odradek_common::net::Writer;
 use parking_lot::Mutex;
 use prost::Message;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::frame::{FrameReader, write_frame};
@@ -24,11 +24,18 @@ type Answer = oneshot::Sender<Result<Bytes, Refusal>>;
 /// Who waits for which answer; none once the connection ended.
 type Waiting = Mutex<Option<HashMap<u64, Answer>>>;
 
+/// A frame on its way, and the room that it takes until then.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pub(super) frame: Frame,
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
 /// A connection to another node. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     them: ReplicaKey,
-    requests: mpsc::Sender<Frame>,
+    requests: mpsc::Sender<Outgoing>,
     waiting: Arc<Waiting>,
     room: Semaphore,
     last: AtomicU64,
@@ -55,7 +62,7 @@ impl Connection {
     }
 
     /// Who is at the other end.
-    pub(super) fn them(&self) -> ReplicaKey {
+    pub(crate) fn them(&self) -> ReplicaKey {
         self.them
     }
 
@@ -65,7 +72,7 @@ impl Connection {
     }
 
     /// Asks, and waits for the answer.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         kind: Kind,
         payload: Bytes,
@@ -84,7 +91,7 @@ impl Connection {
             None => return Err(not_sent("the connection ended")),
         };
         let frame = Frame { correlation, kind: kind.number(), payload, refusal: None };
-        match timeout_at(until, self.requests.send(frame)).await {
+        match timeout_at(until, self.requests.send(Outgoing { frame, room: None })).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(not_sent("the connection ended")),
             Err(_) => return Err(not_sent("requests are not taken")),
@@ -113,17 +120,18 @@ impl Drop for Entry<'_> {
 
 /// Sends what is queued, and a sign of life where there is nothing, until the sender is dropped.
 pub(super) async fn write(
-    mut queued: mpsc::Receiver<Frame>,
+    mut queued: mpsc::Receiver<Outgoing>,
     mut writer: Box<Writer>,
 ) -> io::Result<()> {
     loop {
         let idle = Duration::from_millis(PEER_KEEPALIVE_MS);
-        let frame = match timeout(idle, queued.recv()).await {
-            Ok(Some(frame)) => frame,
+        let Outgoing { frame, room } = match timeout(idle, queued.recv()).await {
+            Ok(Some(outgoing)) => outgoing,
             Ok(None) => return Ok(()),
-            Err(_) => Frame::default(),
+            Err(_) => Outgoing::default(),
         };
         write_frame(&mut *writer, &frame).await?;
+        drop(room);
     }
 }
 

@@ -34,6 +34,11 @@ impl FrameReader {
         Self { reader, budget }
     }
 
+    /// The same, with what frames take counted from now on.
+    pub(super) fn within(self, budget: Arc<Semaphore>) -> Self {
+        Self { budget: Some(budget), ..self }
+    }
+
     /// The next frame, of `limit` bytes at most; none if the peer closed the connection between two.
     /// A peer that is silent, slow or wants too much is an error.
     pub(super) async fn next(&mut self, limit: usize) -> io::Result<Option<Read>> {

@@ -1,8 +1,11 @@
 //! Who is at the other end. A caller says who it is, whom it means, and which cluster it belongs to;
-//! who is called answers the same, or why not.
+//! who is called answers the same, or why not. Each shows that it knows the secret, if there is one.
+//!
+//! Nodes that do not know their cluster yet may ask who the others are, so that there can be a
+//! formation marker, and nothing else.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use odradek_common::ids::{BrokerId, ClusterId};
 use odradek_common::limits::PEER_HELLO_BYTES;
@@ -12,6 +15,7 @@ use tokio::sync::watch;
 
 use super::frame::{FrameReader, write_frame};
 use super::messages::Hello;
+use super::secret::PeerSecret;
 use crate::ids::ReplicaKey;
 use crate::image::Image;
 
@@ -25,9 +29,18 @@ const VERSION: u32 = 1;
 #[derive(Debug)]
 pub(crate) struct Introduction {
     me: ReplicaKey,
-    /// The cluster that the data directory notes.
-    noted: Option<ClusterId>,
+    /// The cluster that the data directory notes, or the formation marker.
+    noted: OnceLock<ClusterId>,
     images: watch::Receiver<Arc<Image>>,
+    secret: Option<PeerSecret>,
+}
+
+/// Who answered or called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Introduced {
+    pub(super) them: ReplicaKey,
+    /// Whether both sides know that they belong to one cluster.
+    pub(super) is_of_cluster: bool,
 }
 
 impl Introduction {
@@ -35,13 +48,25 @@ impl Introduction {
         me: ReplicaKey,
         noted: Option<ClusterId>,
         images: watch::Receiver<Arc<Image>>,
+        secret: Option<PeerSecret>,
     ) -> Self {
-        Self { me, noted, images }
+        let noted = noted.map_or_else(OnceLock::new, OnceLock::from);
+        Self { me, noted, images, secret }
+    }
+
+    /// Notes the cluster, if it was not known.
+    pub(crate) fn belongs_to(&self, cluster: &ClusterId) {
+        self.noted.get_or_init(|| cluster.clone());
+    }
+
+    /// Whether callers show that they are no strangers.
+    pub(super) fn has_secret(&self) -> bool {
+        self.secret.is_some()
     }
 
     fn cluster(&self) -> String {
         let formed = self.images.borrow().cluster().map(|cluster| cluster.id.clone());
-        formed.or_else(|| self.noted.clone()).map(|id| id.to_string()).unwrap_or_default()
+        formed.or_else(|| self.noted.get().cloned()).map(|id| id.to_string()).unwrap_or_default()
     }
 
     fn hello(&self, to: BrokerId) -> Hello {
@@ -52,24 +77,37 @@ impl Introduction {
             from: Some(self.me.into()),
             to: to.0,
             refused: String::new(),
+            secret: self.secret.as_ref().map(PeerSecret::said).unwrap_or_default(),
         }
     }
 
-    /// Why `theirs` is not somebody to talk to, if so.
-    fn objection(&self, theirs: &Hello, them: ReplicaKey) -> Option<String> {
+    /// An answer that tells nothing but why.
+    fn refusal(reason: &str) -> Hello {
+        Hello { magic: MAGIC, version: VERSION, refused: reason.to_owned(), ..Hello::default() }
+    }
+
+    fn knows_secret(&self, theirs: &Hello) -> bool {
+        self.secret.as_ref().is_none_or(|secret| secret.is(&theirs.secret))
+    }
+
+    /// Who says `theirs`, or why that is nobody to talk to.
+    fn judge(&self, theirs: &Hello) -> Result<Introduced, String> {
         let (me, ours) = (self.me, self.cluster());
-        let is_other_cluster =
-            !ours.is_empty() && !theirs.cluster.is_empty() && ours != theirs.cluster;
+        if !self.knows_secret(theirs) {
+            return Err("it does not know the secret of the cluster's nodes".to_owned());
+        }
+        let them = theirs.from.map(ReplicaKey::from).ok_or("it does not say who it is")?;
+        let is_known = !ours.is_empty() && !theirs.cluster.is_empty();
         if theirs.version < VERSION {
-            Some(format!("version {} is too old: this node speaks {VERSION}", theirs.version))
-        } else if is_other_cluster {
-            Some(format!("{me} belongs to cluster {ours}, {them} to cluster {}", theirs.cluster))
+            Err(format!("version {} is too old: this node speaks {VERSION}", theirs.version))
+        } else if is_known && ours != theirs.cluster {
+            Err(format!("{me} belongs to cluster {ours}, {them} to cluster {}", theirs.cluster))
         } else if theirs.to != me.node.0 {
-            Some(format!("node {} was called, and this is {me}", theirs.to))
+            Err(format!("node {} was called, and this is {me}", theirs.to))
         } else if them.node == me.node {
-            Some(format!("{them} has the node id of {me}"))
+            Err(format!("{them} has the node id of {me}"))
         } else {
-            None
+            Ok(Introduced { them, is_of_cluster: is_known })
         }
     }
 }
@@ -80,18 +118,17 @@ pub(super) async fn greet(
     to: BrokerId,
     reader: &mut FrameReader,
     writer: &mut Writer,
-) -> io::Result<ReplicaKey> {
+) -> io::Result<Introduced> {
     write_frame(writer, &introduction.hello(to)).await?;
     let theirs = read(reader).await?;
-    let them = from(&theirs)?;
     if !theirs.refused.is_empty() {
         return Err(refused(theirs.refused));
     }
-    match introduction.objection(&theirs, them) {
-        None if them.node == to => Ok(them),
-        None => Err(refused(format!("node {} was called, and {them} answered", to.0))),
-        Some(reason) => Err(refused(reason)),
+    let introduced = introduction.judge(&theirs).map_err(refused)?;
+    if introduced.them.node != to {
+        return Err(refused(format!("node {} was called, and {} answered", to.0, introduced.them)));
     }
+    Ok(introduced)
 }
 
 /// The side that is called: answers a hello and gives who called, or refuses it.
@@ -99,14 +136,18 @@ pub(super) async fn answer(
     introduction: &Introduction,
     reader: &mut FrameReader,
     writer: &mut Writer,
-) -> io::Result<ReplicaKey> {
+) -> io::Result<Introduced> {
     let theirs = read(reader).await?;
-    let them = from(&theirs)?;
-    let objection = introduction.objection(&theirs, them);
-    let answer = introduction.hello(them.node);
-    let answer = Hello { refused: objection.clone().unwrap_or_default(), ..answer };
-    write_frame(writer, &answer).await?;
-    objection.map_or(Ok(them), |reason| Err(refused(reason)))
+    match introduction.judge(&theirs) {
+        Ok(introduced) => {
+            write_frame(writer, &introduction.hello(introduced.them.node)).await?;
+            Ok(introduced)
+        }
+        Err(reason) => {
+            write_frame(writer, &Introduction::refusal(&reason)).await?;
+            Err(refused(reason))
+        }
+    }
 }
 
 async fn read(reader: &mut FrameReader) -> io::Result<Hello> {
@@ -114,11 +155,6 @@ async fn read(reader: &mut FrameReader) -> io::Result<Hello> {
     let read = read.ok_or(io::ErrorKind::UnexpectedEof)?;
     let hello = Hello::decode(read.bytes).ok().filter(|hello| hello.magic == MAGIC);
     hello.ok_or_else(|| refused("it does not speak the protocol of the quorum".to_owned()))
-}
-
-fn from(hello: &Hello) -> io::Result<ReplicaKey> {
-    let from = hello.from.map(ReplicaKey::from);
-    from.ok_or_else(|| refused("it does not say who it is".to_owned()))
 }
 
 fn refused(reason: String) -> io::Error {

@@ -28,6 +28,9 @@ pub(super) struct Hello {
     /// In an answer: why the caller is refused. Empty if it is not.
     #[prost(string, tag = "6")]
     pub refused: String,
+    /// What the nodes of the cluster share; empty if nothing, and where the other side does not know it.
+    #[prost(bytes = "vec", tag = "7")]
+    pub secret: Vec<u8>,
 }
 
 /// A request, an answer, or a sign of life (neither `kind` nor `correlation`).
@@ -100,11 +103,17 @@ pub(crate) enum RefusalCode {
     Invalid,
     /// It failed, or may have been done or not.
     Failed,
+    /// It makes sense, but cannot be done yet. Nothing was done.
+    NotYet,
 }
 
 impl Refusal {
     pub(crate) fn invalid(reason: impl ToString) -> Self {
         Self { code: RefusalCode::Invalid, reason: reason.to_string(), leader: None }
+    }
+
+    pub(crate) fn not_yet(reason: impl ToString) -> Self {
+        Self { code: RefusalCode::NotYet, reason: reason.to_string(), leader: None }
     }
 
     pub(crate) fn failed(reason: impl ToString) -> Self {
@@ -155,6 +164,7 @@ impl From<&Refusal> for RefusalRecord {
             RefusalCode::NotLeader => 1,
             RefusalCode::Invalid => 2,
             RefusalCode::Failed => 3,
+            RefusalCode::NotYet => 4,
         };
         let leader = refusal.leader.as_ref().map(VoterRecord::from);
         Self { code, reason: refusal.reason.clone(), leader }
@@ -166,6 +176,7 @@ impl From<RefusalRecord> for Refusal {
         let code = match record.code {
             1 => RefusalCode::NotLeader,
             2 => RefusalCode::Invalid,
+            4 => RefusalCode::NotYet,
             // What is not known may mean that something was done.
             _ => RefusalCode::Failed,
         };

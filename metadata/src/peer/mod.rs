@@ -10,16 +10,20 @@ mod frame;
 mod hello;
 mod messages;
 mod peers;
+mod secret;
 mod server;
+mod strangers;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 pub(crate) use hello::Introduction;
 pub(crate) use messages::{Refusal, RefusalCode, ReplicaKeyRecord, VoterRecord};
 pub(crate) use peers::{Peers, Target};
+pub use secret::PeerSecret;
 pub(crate) use server::PeerServer;
 
 use crate::ids::ReplicaKey;
@@ -45,10 +49,14 @@ pub(crate) enum Kind {
     AddVoter,
     /// A voter leaves.
     RemoveVoter,
+    /// A broker lives.
+    Heartbeat,
+    /// Tell when all up to an index is copied into the store.
+    Copied,
 }
 
 impl Kind {
-    const ALL: [(Self, u32); 9] = [
+    const ALL: [(Self, u32); 11] = [
         (Self::Append, 1),
         (Self::Vote, 2),
         (Self::Snapshot, 3),
@@ -58,6 +66,8 @@ impl Kind {
         (Self::Describe, 7),
         (Self::AddVoter, 8),
         (Self::RemoveVoter, 9),
+        (Self::Heartbeat, 10),
+        (Self::Copied, 11),
     ];
 
     fn number(self) -> u32 {
@@ -73,7 +83,26 @@ impl Kind {
 #[async_trait]
 pub(crate) trait Answers: Send + Sync + std::fmt::Debug {
     /// The answer, or why there is none. Dropped when the asker's connection ends.
-    async fn answer(&self, from: ReplicaKey, kind: Kind, request: Bytes) -> Result<Bytes, Refusal>;
+    async fn answer(&self, from: ReplicaKey, kind: Kind, request: Bytes)
+    -> Result<Answer, Refusal>;
+
+    /// A connection of this node has ended.
+    fn left(&self, from: ReplicaKey);
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// What is answered.
+    pub(crate) bytes: Bytes,
+    /// The room that a large one takes, until it is sent.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Bytes> for Answer {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, room: None }
+    }
 }
 
 /// A call that has no answer.

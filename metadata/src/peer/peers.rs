@@ -9,13 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use odradek_common::ids::BrokerId;
 use odradek_common::limits::{PEER_BACKOFF_FIRST_MS, PEER_BACKOFF_MAX_MS, PEER_CONNECT_MS};
-use odradek_common::net::SharedNetwork;
+use odradek_common::net::{SharedNetwork, Writer};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::Connection;
 use super::frame::FrameReader;
+use super::hello::Introduced;
 use super::{CallError, Introduction, Kind, hello};
 use crate::ids::{DirectoryId, Endpoint, ReplicaKey};
 
@@ -76,16 +77,15 @@ impl Peers {
         connection.call(kind, request, until).await
     }
 
-    /// Which data directory a node has now.
-    pub(crate) async fn identify(
+    /// The connection to a node, made if there is none. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`CallError::NotSent`].
+    pub(crate) async fn connected(
         &self,
         to: &Target,
         until: Instant,
-    ) -> Result<ReplicaKey, CallError> {
-        Ok(self.connected(to, until).await?.them())
-    }
-
-    async fn connected(&self, to: &Target, until: Instant) -> Result<Arc<Connection>, CallError> {
+    ) -> Result<Arc<Connection>, CallError> {
         let not_sent = |reason: &str| {
             CallError::NotSent(format!("node {} at {}: {reason}", to.node.0, to.endpoint))
         };
@@ -112,6 +112,18 @@ impl Peers {
                 .map_err(|_| not_sent("not connected in time"))?
                 .map_err(|_| not_sent("gone"))?;
         }
+    }
+
+    /// Who is at an endpoint now, on a connection of its own: it answers also a node that does not know
+    /// its cluster yet.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub(crate) async fn who_is(&self, to: &Target) -> io::Result<ReplicaKey> {
+        let limit = Duration::from_millis(PEER_CONNECT_MS);
+        let connected = timeout(limit, connect(&self.network, &self.introduction, to)).await;
+        let (introduced, ..) = connected.map_err(|_| io::ErrorKind::TimedOut)??;
+        Ok(introduced.them)
     }
 
     fn line(&self, to: &Target) -> watch::Sender<Line> {
@@ -141,7 +153,7 @@ impl Peers {
         let (network, introduction) = (Arc::clone(&self.network), Arc::clone(&self.introduction));
         tokio::spawn(async move {
             let limit = Duration::from_millis(PEER_CONNECT_MS);
-            let connected = timeout(limit, connect(&network, &introduction, &to)).await;
+            let connected = timeout(limit, join(&network, &introduction, &to)).await;
             let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             line.send_modify(|line| match connected {
                 Ok(connection) => {
@@ -165,14 +177,28 @@ impl Line {
     }
 }
 
-async fn connect(
+/// Connects to a node of this cluster.
+async fn join(
     network: &SharedNetwork,
     introduction: &Introduction,
     to: &Target,
 ) -> io::Result<Connection> {
+    let (introduced, reader, writer) = connect(network, introduction, to).await?;
+    if introduced.is_of_cluster {
+        Ok(Connection::start(introduced.them, reader, writer))
+    } else {
+        Err(io::Error::other("one of us does not know its cluster yet"))
+    }
+}
+
+async fn connect(
+    network: &SharedNetwork,
+    introduction: &Introduction,
+    to: &Target,
+) -> io::Result<(Introduced, FrameReader, Box<Writer>)> {
     let Endpoint { host, port } = &to.endpoint;
     let connection = network.connect(host, *port).await?;
     let (mut reader, mut writer) = (FrameReader::new(connection.reader, None), connection.writer);
-    let them = hello::greet(introduction, to.node, &mut reader, &mut *writer).await?;
-    Ok(Connection::start(them, reader, writer))
+    let introduced = hello::greet(introduction, to.node, &mut reader, &mut *writer).await?;
+    Ok((introduced, reader, writer))
 }

@@ -1,23 +1,25 @@
-//! The side that is called: takes connections on the CONTROLLER listener and answers what comes on
-//! them, within bounds for connections, requests and bytes.
+//! The side that is called: takes connections on the CONTROLLER listener and answers what nodes of the
+//! cluster ask on them, within bounds for connections, requests and bytes. Where there is no secret
+//! only this machine reaches it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use odradek_common::limits::{
-    PEER_CONNECT_MS, PEER_CONNECTIONS, PEER_FRAME_BYTES, PEER_IN_FLIGHT, PEER_REQUEST_BYTES,
+    PEER_CONNECTIONS, PEER_FRAME_BYTES, PEER_IN_FLIGHT, PEER_REQUEST_BYTES,
 };
-use odradek_common::net::{self, Listener};
+use odradek_common::net::Listener;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-use super::connection::write;
+use super::connection::{Outgoing, write};
 use super::frame::{FrameReader, Read};
 use super::messages::Frame;
-use super::{Answers, Introduction, Kind, Refusal, hello};
+use super::strangers::{Known, Strangers};
+use super::{Answer, Answers, Introduction, Kind, Refusal};
 use crate::ids::ReplicaKey;
 
 /// How long accepting pauses after an error: there may be too few file descriptors.
@@ -61,15 +63,22 @@ impl PeerServer {
 }
 
 async fn accept(listener: Box<dyn Listener>, shared: Arc<Shared>, room: Arc<Semaphore>) {
-    let mut connections = JoinSet::new();
+    let (mut strangers, mut connections) = (Strangers::default(), JoinSet::new());
     loop {
         tokio::select! {
             Some(_) = connections.join_next() => {}
+            known = strangers.known() => match Arc::clone(&room).try_acquire_owned() {
+                Ok(room) => { connections.spawn(serve(known, Arc::clone(&shared), room)); }
+                Err(_) => tracing::warn!(peer = %known.peer, "too many connections"),
+            },
             accepted = listener.accept() => match accepted {
-                Ok(connection) => match Arc::clone(&room).try_acquire_owned() {
-                    Ok(room) => { connections.spawn(serve(connection, Arc::clone(&shared), room)); }
-                    Err(_) => tracing::warn!(peer = %connection.peer, "too many connections"),
-                },
+                Ok(connection) if shared.may_call(connection.peer) => {
+                    strangers.greet(connection, &shared.introduction);
+                }
+                Ok(connection) => {
+                    let peer = connection.peer;
+                    tracing::warn!(%peer, "another machine was refused: the nodes share no secret");
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection of another node was not accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -79,29 +88,25 @@ async fn accept(listener: Box<dyn Listener>, shared: Arc<Shared>, room: Arc<Sema
     }
 }
 
-async fn serve(connection: net::Connection, shared: Arc<Shared>, room: OwnedSemaphorePermit) {
-    let peer = connection.peer;
-    if let Err(error) = talk(connection, &shared).await {
-        if error.kind() == io::ErrorKind::PermissionDenied {
-            tracing::warn!(%peer, %error, "a node was refused");
-        } else {
-            tracing::debug!(%peer, %error, "a connection ended");
-        }
+impl Shared {
+    fn may_call(&self, peer: SocketAddr) -> bool {
+        self.introduction.has_secret() || peer.ip().to_canonical().is_loopback()
     }
-    drop(room);
 }
 
-async fn talk(connection: net::Connection, shared: &Arc<Shared>) -> io::Result<()> {
-    let mut reader = FrameReader::new(connection.reader, Some(Arc::clone(&shared.bytes)));
-    let mut writer = connection.writer;
-    let limit = Duration::from_millis(PEER_CONNECT_MS);
-    let hello = hello::answer(&shared.introduction, &mut reader, &mut *writer);
-    let them = timeout(limit, hello).await.map_err(|_| io::ErrorKind::TimedOut)??;
+async fn serve(known: Known, shared: Arc<Shared>, room: OwnedSemaphorePermit) {
+    let Known { peer, them, reader, writer } = known;
+    let reader = reader.within(Arc::clone(&shared.bytes));
     let (answers, queued) = mpsc::channel(PEER_IN_FLIGHT);
-    tokio::select! {
+    let ended = tokio::select! {
         ended = write(queued, writer) => ended,
-        ended = take_requests(reader, them, shared, answers) => ended,
+        ended = take_requests(reader, them, &shared, answers) => ended,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %them, %error, "a connection ended");
     }
+    shared.answers.left(them);
+    drop(room);
 }
 
 /// Takes requests, as many at once as may be in flight, and has each answered by a task, which ends
@@ -110,7 +115,7 @@ async fn take_requests(
     mut reader: FrameReader,
     them: ReplicaKey,
     shared: &Arc<Shared>,
-    answers: mpsc::Sender<Frame>,
+    answers: mpsc::Sender<Outgoing>,
 ) -> io::Result<()> {
     let in_flight = Arc::new(Semaphore::new(PEER_IN_FLIGHT));
     let mut tasks = JoinSet::new();
@@ -133,14 +138,19 @@ async fn take_requests(
     Ok(())
 }
 
-async fn answer(answers: &dyn Answers, them: ReplicaKey, request: Frame) -> Frame {
+async fn answer(answers: &dyn Answers, them: ReplicaKey, request: Frame) -> Outgoing {
     let Frame { correlation, kind, payload, .. } = request;
     let answered = match Kind::of(kind) {
         Some(kind) => answers.answer(them, kind, payload).await,
         None => Err(Refusal::invalid(format!("requests of kind {kind} are not known here"))),
     };
     match answered {
-        Ok(payload) => Frame { correlation, payload, ..Frame::default() },
-        Err(refusal) => Frame { correlation, refusal: Some((&refusal).into()), ..Frame::default() },
+        Ok(Answer { bytes: payload, room }) => {
+            Outgoing { frame: Frame { correlation, payload, ..Frame::default() }, room }
+        }
+        Err(refusal) => {
+            let refusal = Some((&refusal).into());
+            Outgoing { frame: Frame { correlation, refusal, ..Frame::default() }, room: None }
+        }
     }
 }

@@ -10,6 +10,7 @@ use odradek_common::limits::{
 };
 use tokio::sync::watch;
 
+use super::installs::Installs;
 use crate::disk::{DiskError, Log, SnapshotPiece, Snapshots};
 use crate::image::Image;
 
@@ -18,6 +19,7 @@ use crate::image::Image;
 pub(crate) struct CommittedLog {
     log: Arc<Log>,
     snapshots: Arc<Snapshots>,
+    installs: Arc<Installs>,
     images: watch::Receiver<Arc<Image>>,
 }
 
@@ -36,15 +38,26 @@ impl CommittedLog {
     pub(crate) fn new(
         log: Arc<Log>,
         snapshots: Arc<Snapshots>,
+        installs: Arc<Installs>,
         images: watch::Receiver<Arc<Image>>,
     ) -> Self {
-        Self { log, snapshots, images }
+        Self { log, snapshots, installs, images }
+    }
+
+    /// The last index that is applied here.
+    pub(crate) fn applied(&self) -> u64 {
+        self.images.borrow().applied_index()
+    }
+
+    /// Whether there is nothing from `next` on.
+    pub(crate) fn is_at(&self, next: u64) -> bool {
+        !has(&self.images.borrow(), next)
     }
 
     /// Waits until the entry at `next` is committed and applied here.
     pub(crate) async fn reached(&self, next: u64) {
         let mut images = self.images.clone();
-        if images.wait_for(|image| image.applied_index() >= next).await.is_err() {
+        if images.wait_for(|image| has(image, next)).await.is_err() {
             // The member stopped: nothing more will come.
             std::future::pending().await
         }
@@ -52,19 +65,24 @@ impl CommittedLog {
 
     /// The entries from `next` on, as many as are taken at once.
     pub(crate) async fn from(&self, next: u64) -> Result<Committed, DiskError> {
-        // All that is applied is committed.
-        let applied = self.images.borrow().applied_index();
-        if applied < next {
+        // All that is applied is committed, and what was applied entry by entry stands in the log.
+        let image = Arc::clone(&self.images.borrow());
+        if !has(&image, next) {
             return Ok(Committed::UpToDate);
         }
+        // Between a snapshot and the purge before it the log has what it had instead.
+        if self.installs.is_installed(next) {
+            return Ok(Committed::Purged);
+        }
+        let applied = image.applied_index();
         let log = Arc::clone(&self.log);
         let read =
             move || log.read_some(next..=applied, METADATA_APPEND_ENTRIES, METADATA_APPEND_BYTES);
         let entries = blocking::run(read).await?;
         match entries.first() {
-            Some((first, _)) if *first == next => Ok(Committed::Entries(entries)),
-            // A node that has never been in a quorum has applied nothing.
-            None if applied == 0 => Ok(Committed::UpToDate),
+            Some((first, _)) if *first == next && !self.installs.is_installed(next) => {
+                Ok(Committed::Entries(entries))
+            }
             _ => Ok(Committed::Purged),
         }
     }
@@ -78,4 +96,10 @@ impl CommittedLog {
         let snapshots = Arc::clone(&self.snapshots);
         blocking::run(move || snapshots.piece(wanted, METADATA_SNAPSHOT_CHUNK_BYTES)).await
     }
+}
+
+/// Whether the entry at `next` is applied. An image at 0 may as well be that of a node on which nothing
+/// is; every quorum goes on to 1 at once.
+fn has(image: &Image, next: u64) -> bool {
+    image.applied_index() >= next.max(1)
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod bundle;
 mod committed;
+mod installs;
 mod raft;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub(crate) use committed::{Committed, CommittedLog};
+#[cfg(test)]
+pub(crate) use raft::tests::leave_half_done;
 pub(crate) use raft::{RaftOptions, Started, StoredEntry, start};
 
 use crate::ids::{ReplicaKey, Voter};
@@ -28,11 +31,14 @@ pub(crate) trait Quorum: Send + Sync + std::fmt::Debug {
     /// Gives the index up to where all that was committed before the call stands.
     async fn confirm(&self) -> Result<u64, QuorumError>;
 
-    /// Answers what other members ask in the course of Raft.
-    async fn answer(&self, kind: Kind, request: Bytes) -> Result<Bytes, Refusal>;
+    /// Answers what another member asks in the course of Raft, for itself.
+    async fn answer(&self, from: ReplicaKey, kind: Kind, request: Bytes) -> Result<Bytes, Refusal>;
 
     /// Makes a quorum of `voters`, unless this node has already been in one, or is not among them.
     async fn initialise(&self, voters: &[Voter]) -> Result<(), QuorumError>;
+
+    /// Whether this node has been in a quorum.
+    async fn is_initialised(&self) -> Result<bool, QuorumError>;
 
     /// Takes a node into the quorum: first it catches up, then it votes.
     async fn add_voter(&self, voter: Voter) -> Result<(), QuorumError>;
@@ -100,6 +106,9 @@ pub(crate) enum QuorumError {
     /// It cannot be done. Nothing was done.
     #[error("{0}")]
     Refused(String),
+    /// It cannot be done yet. Nothing was done.
+    #[error("{0}")]
+    NotYet(String),
     /// It may have been done, or may be yet, or never.
     #[error("{0}")]
     Unknown(String),
@@ -110,6 +119,7 @@ impl From<QuorumError> for Refusal {
         match error {
             QuorumError::NotLeader { leader } => Self::not_leader(leader),
             QuorumError::Refused(reason) => Self::invalid(reason),
+            QuorumError::NotYet(reason) => Self::not_yet(reason),
             QuorumError::Unknown(reason) => Self::failed(reason),
         }
     }

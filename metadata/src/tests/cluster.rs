@@ -1,21 +1,27 @@
 //! Several nodes in one process, on a network in memory.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use odradek_common::files::sim::SimFiles;
-use odradek_common::ids::BrokerId;
+use odradek_common::ids::{BrokerId, ClusterId};
 use odradek_common::random::SeededRandom;
+use prost::Message;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::calls::DescribeAnswer;
+use crate::peer::Kind;
 use crate::peer::tests::Hub;
 use crate::*;
 
 /// The port of every CONTROLLER listener.
 const PORT: u16 = 9093;
+
+const DIRECTORY: &str = "/data/metadata";
 
 /// Whatever a test waits for comes within this time, or never.
 pub(super) const SOON: Duration = Duration::from_secs(30);
@@ -27,6 +33,8 @@ pub(super) struct TestCluster {
     disks: BTreeMap<i32, (SimFiles, DirectoryId)>,
     pub(super) nodes: BTreeMap<i32, TestNode>,
     snapshot_entries: u64,
+    /// Whether there is a formation marker.
+    is_formed: bool,
 }
 
 pub(super) struct TestNode {
@@ -50,6 +58,10 @@ pub(super) fn endpoint(node: i32) -> Endpoint {
     Endpoint { host: host(node), port: PORT }
 }
 
+fn cluster_id() -> ClusterId {
+    "cluster".parse().unwrap()
+}
+
 /// Waits for a condition.
 pub(super) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let holds = async {
@@ -70,6 +82,7 @@ impl TestCluster {
             disks: BTreeMap::new(),
             nodes: BTreeMap::new(),
             snapshot_entries: 1000,
+            is_formed: false,
         }
     }
 
@@ -91,16 +104,18 @@ impl TestCluster {
             self.start(*node).await;
         }
         let founders = self.metadata(voters[0]).founders().await;
+        self.is_formed = true;
         for node in &voters {
             let metadata = self.metadata(*node);
             assert_eq!(metadata.founders().await, founders);
+            metadata.belongs_to(&cluster_id());
             metadata.initialise(&founders).await.unwrap();
         }
         for node in &voters {
             self.metadata(*node).caught_up().await.unwrap();
         }
         let directories = founders.iter().map(|voter| voter.key.directory).collect();
-        let form = Form { cluster: "cluster".parse().unwrap(), directories };
+        let form = Form { cluster: cluster_id(), directories };
         self.metadata(voters[0]).propose(Command::Form(form)).await.unwrap();
     }
 
@@ -124,26 +139,35 @@ impl TestCluster {
 
     /// The same, of a node that is to vote, or not.
     pub(super) async fn start_as(&mut self, node: i32, listens: bool) {
+        let options = self.options(node, listens);
+        let (service, metadata) = Metadata::start(options).await.unwrap();
+        if self.is_formed {
+            metadata.belongs_to(&cluster_id());
+        }
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(service.run(shutdown.clone()));
+        self.nodes.insert(node, TestNode { metadata, shutdown, running });
+    }
+
+    /// What a node is started with.
+    pub(super) fn options(&mut self, node: i32, listens: bool) -> Options {
         let directory = u128::from(node.unsigned_abs()) + 1000 * self.disks.len() as u128;
         let fresh = || (SimFiles::new(), DirectoryId(uuid::Uuid::from_u128(directory)));
         let (files, directory_id) = self.disks.entry(node).or_insert_with(fresh).clone();
-        let options = Options {
+        Options {
             node: BrokerId(node),
             directory_id,
-            directory: PathBuf::from("/data/metadata"),
+            directory: PathBuf::from(DIRECTORY),
             cluster: None,
             files: Arc::new(files),
             network: self.hub.of(&host(node)),
             random: Arc::new(SeededRandom::from_os()),
             voters: self.voters.clone(),
             listen: listens.then(|| endpoint(node)),
+            secret: PeerSecret::new(b"secret".to_vec()),
             snapshot_entries: self.snapshot_entries,
             phases: odradek_common::phases::Phases::none(),
-        };
-        let (service, metadata) = Metadata::start(options).await.unwrap();
-        let shutdown = CancellationToken::new();
-        let running = tokio::spawn(service.run(shutdown.clone()));
-        self.nodes.insert(node, TestNode { metadata, shutdown, running });
+        }
     }
 
     /// The node's connections break and it says nothing any more, as if it were killed.
@@ -159,6 +183,30 @@ impl TestCluster {
         self.disks.insert(node, (SimFiles::new(), directory));
     }
 
+    /// Leaves a change of the voters from one set to another half done on the disk of a node.
+    pub(super) fn leave_half_done(&self, node: i32, from: &[i32], to: &[i32]) {
+        let keys = |nodes: &[i32]| nodes.iter().map(|node| self.key(*node)).collect();
+        let members: Vec<_> = from.iter().map(|node| self.voter(*node)).collect();
+        let (files, directory) = (&self.disks[&node].0, Path::new(DIRECTORY));
+        let voters = [keys(from), keys(to)];
+        crate::quorum::leave_half_done(files, directory, self.key(node), &members, voters);
+    }
+
+    /// Whether a node is a member, a voter or not, as another has it.
+    pub(super) fn has_member(&self, in_view_of: i32, node: i32) -> bool {
+        let quorum = self.metadata(in_view_of).quorum.unwrap();
+        let members = quorum.describe().members;
+        members.iter().any(|member| member.replica.key == self.key(node))
+    }
+
+    /// Who follows the feed of a voter.
+    pub(super) async fn followers(&self, voter: i32) -> Vec<ReplicaKey> {
+        let here = self.metadata(voter).leader.here.clone();
+        let described = here.answer(self.key(voter), Kind::Describe, Bytes::new()).await.unwrap();
+        let (_, followers) = DescribeAnswer::decode(described.bytes).unwrap().view();
+        followers.into_iter().map(|follower| follower.replica.key).collect()
+    }
+
     /// Who leads, as one of the nodes has it that are not `but`.
     pub(super) async fn leader(&self, but: Option<i32>) -> i32 {
         let mut found = None;
@@ -170,6 +218,11 @@ impl TestCluster {
         })
         .await;
         found.unwrap()
+    }
+
+    /// The term that a node knows of.
+    pub(super) fn term(&self, node: i32) -> u64 {
+        self.nodes[&node].metadata.leader.leadership.borrow().term
     }
 
     /// All nodes hold what this one holds.

@@ -2,9 +2,13 @@
 //! command once; the entry is their concatenation, each with its tag and length in front.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use odradek_common::limits::METADATA_ENTRY_COMMANDS;
+use odradek_common::limits::{
+    METADATA_COMMAND_ELEMENTS, METADATA_ENTRY_BYTES, METADATA_ENTRY_COMMANDS,
+};
 use prost::Message;
-use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, encode_varint, skip_field};
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+};
 
 use super::messages::{CommandRecord, EntryRecord};
 use super::{COMMAND_VERSION, DecodeError, check_version};
@@ -14,6 +18,9 @@ const WHAT: &str = "an entry of the metadata log";
 
 /// The tag of a command in its entry.
 const COMMANDS_TAG: u32 = 1;
+
+/// How deep messages lie in a command: its body, the items, what they name, and the ids of that.
+const COMMAND_DEPTH: usize = 3;
 
 /// Who proposed a command: the one who waits for its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -70,6 +77,62 @@ pub(crate) fn decode_entry(entry: &[u8]) -> Result<Proposals, DecodeError> {
         proposals.origins.push(Origin { proposer, sequence });
     }
     Ok(proposals)
+}
+
+/// Whether the entry that a node proposes may be decoded: two bytes make an element, which takes a
+/// hundred and more then. What the state machine refuses is told apart later.
+pub(crate) fn check_proposal(entry: &[u8]) -> Result<(), DecodeError> {
+    if entry.len() > METADATA_ENTRY_BYTES {
+        return Err(DecodeError::damaged(WHAT, "it is too long"));
+    }
+    check_count(entry)?;
+    for_each_part(entry, &mut check_command)
+}
+
+/// The same of one encoded command.
+pub(crate) fn check_command(command: &[u8]) -> Result<(), DecodeError> {
+    let mut room = METADATA_COMMAND_ELEMENTS;
+    if count_elements(command, COMMAND_DEPTH, &mut room) {
+        Ok(())
+    } else {
+        Err(DecodeError::damaged("a metadata command", "it has too many elements"))
+    }
+}
+
+/// Counts the elements of a message, and of those in it, down from `room`; false if there are more.
+fn count_elements(message: &[u8], depth: usize, room: &mut usize) -> bool {
+    let mut fits = true;
+    // What is no message is a text, and whole.
+    let _ = for_each_part(message, &mut |part| {
+        fits = fits && *room > 0 && {
+            *room -= 1;
+            depth == 0 || count_elements(part, depth - 1, room)
+        };
+        if fits { Ok(()) } else { Err(DecodeError::damaged(WHAT, "it has too many elements")) }
+    });
+    fits
+}
+
+/// Shows the content of each field of a message that has a length.
+fn for_each_part(
+    mut message: &[u8],
+    visit: &mut impl FnMut(&[u8]) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let damaged = |error| DecodeError::damaged(WHAT, error);
+    while message.has_remaining() {
+        let (tag, wire_type) = decode_key(&mut message).map_err(damaged)?;
+        if wire_type != WireType::LengthDelimited {
+            skip_field(wire_type, tag, &mut message, DecodeContext::default()).map_err(damaged)?;
+            continue;
+        }
+        let length = decode_varint(&mut message).map_err(damaged)?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let cut_short = || DecodeError::damaged(WHAT, "it is cut short");
+        let (part, rest) = message.split_at_checked(length).ok_or_else(cut_short)?;
+        visit(part)?;
+        message = rest;
+    }
+    Ok(())
 }
 
 /// A command that is decoded takes a hundred times the bytes that an empty one has here.

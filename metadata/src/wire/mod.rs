@@ -13,7 +13,9 @@ mod tests;
 
 #[cfg(test)]
 pub(crate) use entry::encode_command;
-pub(crate) use entry::{Origin, decode_entry, encode_entry, encode_proposal};
+pub(crate) use entry::{
+    Origin, check_command, check_proposal, decode_entry, encode_entry, encode_proposal,
+};
 pub(crate) use snapshot::{decode_snapshot, encode_snapshot};
 
 /// The version of commands that this build writes, and the newest that it reads.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use odradek_common::ids::{
     BrokerEpoch, BrokerId, ChainId, GroupId, LeaderEpoch, SlotNumber, TopicId, TopicPartition,
 };
+use odradek_common::limits::{METADATA_COMMAND_ELEMENTS, METADATA_ENTRY_BYTES};
 
 use super::*;
 use crate::command::*;
@@ -284,4 +285,27 @@ fn a_snapshot_that_is_not_whole_is_refused() {
     assert!(decode_snapshot(&longer).is_err());
     let twice = [&whole[..], &whole].concat();
     assert!(decode_snapshot(&twice).is_err());
+}
+
+/// What a node proposes is looked at before it is decoded.
+#[test]
+fn a_proposal_that_would_take_too_much_is_refused() {
+    let too_many = |elements: usize| {
+        // A topic whose partitions say nothing: two bytes each.
+        let body = [0x22, 0].repeat(elements);
+        let record = |tag: u8, inner: &[u8]| {
+            let mut bytes = vec![tag];
+            prost::encoding::encode_varint(inner.len() as u64, &mut bytes);
+            bytes.extend_from_slice(inner);
+            bytes
+        };
+        let nested = record(0x0a, &record(0x12, &body));
+        check_proposal(&nested)
+    };
+    too_many(METADATA_COMMAND_ELEMENTS - 1).unwrap();
+    too_many(METADATA_COMMAND_ELEMENTS).unwrap_err();
+    check_proposal(&vec![0; METADATA_ENTRY_BYTES + 1]).unwrap_err();
+    check_proposal(&[0x0a, 5, 1]).unwrap_err();
+    let commands: Vec<_> = commands().iter().map(|(_, command)| encode_command(command)).collect();
+    check_proposal(&encode_entry(&commands)).unwrap();
 }

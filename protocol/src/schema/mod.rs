@@ -2,6 +2,7 @@
 //! and answers by them; tests also make messages from them.
 
 mod admin;
+mod cluster;
 mod data;
 mod groups;
 pub(crate) mod responses;
@@ -184,7 +185,7 @@ const fn structure(name: &'static str, fields: &'static [Field]) -> Field {
 
 /// The layout of the requests of `api`, `None` if it is not served.
 pub(crate) fn request(api: ApiKey) -> Option<&'static Schema> {
-    [data::REQUESTS, groups::REQUESTS, admin::REQUESTS]
+    [data::REQUESTS, groups::REQUESTS, admin::REQUESTS, cluster::REQUESTS]
         .into_iter()
         .flatten()
         .find(|schema| schema.api == api)
@@ -201,7 +202,7 @@ mod tests {
             assert!(request(row.api).is_some(), "{:?} has no layout", row.api);
         }
         let layouts = data::REQUESTS.len() + groups::REQUESTS.len() + admin::REQUESTS.len();
-        assert_eq!(layouts, SERVED.len());
+        assert_eq!(layouts + cluster::REQUESTS.len(), SERVED.len());
     }
 
     #[test]

@@ -11,8 +11,8 @@ async fn flushed(world: &World, batches: &[Bytes]) -> FlushedRound {
     flush::write(&world.attempt(1), vec![part(0, batches), part(1, batches)])
         .await
         .unwrap()
-        .round
-        .unwrap()
+        .rounds
+        .remove(0)
 }
 
 /// A catalog that has read nothing.

@@ -32,7 +32,7 @@ fn collector(world: &World, grace: Duration) -> Collector {
 
 async fn flush_at(world: &World, mark: u64, partitions: &[i32]) -> FlushedRound {
     let parts = partitions.iter().map(|number| part(*number, &batches(0, &[10, 20])));
-    flush::write(&world.attempt(mark), parts.collect()).await.unwrap().round.unwrap()
+    flush::write(&world.attempt(mark), parts.collect()).await.unwrap().rounds.remove(0)
 }
 
 fn accepted(round: &FlushedRound) -> (ObjectName, Vec<TopicPartition>) {
@@ -77,7 +77,7 @@ async fn a_segment_of_what_was_refused_goes_and_of_what_was_accepted_stays() {
         ..part(number, &batches(0, &[10]))
     });
     // Two groups, so two segments.
-    let round = flush::write(&world.attempt(1), parts.to_vec()).await.unwrap().round.unwrap();
+    let round = flush::write(&world.attempt(1), parts.to_vec()).await.unwrap().rounds.remove(0);
     let index_objects = vec![(round.index_object, vec![partition(1)])];
     let roots = Roots { horizon: 2, index_objects, ..Roots::default() };
     let collected = collector(&world, Duration::ZERO).collect(&roots).await.unwrap();
@@ -127,7 +127,7 @@ async fn slots_go_by_trim_point_recovery_and_reference() {
         ranges: vec![range],
         checkpoint: Bytes::new(),
     };
-    let round = flush::index_slots(&world.attempt(1), vec![part]).await.unwrap();
+    let round = flush::index_slots(&world.attempt(1), vec![part]).await.unwrap().remove(0);
     // The recovered epochs are forgotten: that this copy is newer says enough.
     let chains = HashMap::from([(CHAIN, chain(3, false))]);
     let index_objects = vec![accepted(&round)];

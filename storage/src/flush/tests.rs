@@ -40,7 +40,7 @@ async fn small_ones_share_by_group_and_large_ones_do_not() {
     let small = batches(0, &[100, 200]);
     let group = |number, group| FlushPart { group: GroupId(group), ..part(number, &small) };
     let parts = vec![group(3, 1), part(2, &large), group(1, 2), group(0, 1)];
-    let round = write(&world.attempt(6), parts).await.unwrap().round.unwrap();
+    let round = write(&world.attempt(6), parts).await.unwrap().rounds.remove(0);
     assert_eq!((round.mark, round.index_object.mark), (6, 6));
     let claimed: Vec<(i32, i64, i64)> = round
         .parts
@@ -75,7 +75,7 @@ async fn segments_are_bounded_wherever_the_buffers_end() {
     let buffers: Vec<Bytes> = (0..whole.len()).step_by(31 * MIB + 7).map(cut).collect();
     let source = FlushSource::Batches(buffers);
     let parts = vec![FlushPart { source, ..part(0, &all) }];
-    let round = write(&world.attempt(1), parts).await.unwrap().round.unwrap();
+    let round = write(&world.attempt(1), parts).await.unwrap().rounds.remove(0);
     let index = index(&world, &round).await;
     let lengths: Vec<u64> = index.parts[0].ranges.iter().map(|range| range.length).collect();
     assert_eq!(lengths.len(), 3, "{lengths:?}");
@@ -99,7 +99,7 @@ async fn what_the_cache_let_go_comes_from_slots() {
             FlushPart { source: of_b.clone(), ..part(1, &b) },
         ]
     };
-    let round = write(&world.attempt(1), parts()).await.unwrap().round.unwrap();
+    let round = write(&world.attempt(1), parts()).await.unwrap().rounds.remove(0);
     assert_eq!(read_all(&world, &round, 0, end_of(&a)).await, a.concat());
     assert_eq!(read_all(&world, &round, 1, end_of(&b)).await, b.concat());
     let merged = index(&world, &round).await;
@@ -126,7 +126,7 @@ async fn a_slot_that_cannot_be_read_holds_up_its_partitions_only() {
         flushed.left_out.iter().map(|out| out.partition.partition).collect()
     };
     let whole = write(&world.attempt(1), parts()).await.unwrap();
-    assert_eq!((left_out(&whole), whole.round.unwrap().parts.len()), (vec![], 4));
+    assert_eq!((left_out(&whole), whole.rounds[0].parts.len()), (vec![], 4));
 
     // A byte of what the first has in it: what the third has beside it is sound.
     world.slots.damage(slot(2), 20);
@@ -134,20 +134,20 @@ async fn a_slot_that_cannot_be_read_holds_up_its_partitions_only() {
     assert_eq!(left_out(&damaged), [0]);
     let why = &damaged.left_out[0].why;
     assert!(matches!(why, WriteError::Slot(SlotRangeError::Damaged { .. })), "{why}");
-    let round = damaged.round.unwrap();
-    assert_eq!(read_all(&world, &round, 1, end_of(&b)).await, b.concat());
-    assert_eq!(read_all(&world, &round, 2, end_of(&c)).await, c.concat());
-    assert_eq!(read_all(&world, &round, 3, end_of(&c)).await, c.concat());
-    assert!(index(&world, &round).await.part(&partition(0)).is_none());
+    let round = &damaged.rounds[0];
+    assert_eq!(read_all(&world, round, 1, end_of(&b)).await, b.concat());
+    assert_eq!(read_all(&world, round, 2, end_of(&c)).await, c.concat());
+    assert_eq!(read_all(&world, round, 3, end_of(&c)).await, c.concat());
+    assert!(index(&world, round).await.part(&partition(0)).is_none());
 
     world.slots.remove(slot(2));
     let gone = write(&world.attempt(1), parts()).await.unwrap();
-    assert_eq!((left_out(&gone), gone.round.unwrap().parts.len()), (vec![0, 2], 2));
+    assert_eq!((left_out(&gone), gone.rounds[0].parts.len()), (vec![0, 2], 2));
 
     world.slots.remove(slot(1));
     let before = world.store.names().await.len();
     let nothing = write(&world.attempt(1), parts()[..3].to_vec()).await.unwrap();
-    assert_eq!((left_out(&nothing), nothing.round), (vec![0, 1, 2], None));
+    assert_eq!((left_out(&nothing), nothing.rounds), (vec![0, 1, 2], vec![]));
     assert_eq!(world.store.names().await.len(), before, "no object without anything in it");
 }
 
@@ -164,7 +164,7 @@ async fn a_batch_in_a_slot_that_is_not_as_its_range_says_holds_up_its_partition_
         flushed.left_out[..],
         [LeftOut { why: WriteError::Batches { source: BadBatches::Missing { .. }, .. }, .. }]
     ));
-    assert_eq!(flushed.round.unwrap().parts.len(), 1);
+    assert_eq!(flushed.rounds[0].parts.len(), 1);
 }
 
 #[tokio::test]
@@ -256,12 +256,13 @@ async fn slots_are_named_where_they_lie() {
         ranges,
         checkpoint: Bytes::from_static(b"state"),
     };
-    let round = index_slots(&world.attempt(1), vec![slots(ranges.clone())]).await.unwrap();
+    let round =
+        index_slots(&world.attempt(1), vec![slots(ranges.clone())]).await.unwrap().remove(0);
     assert_eq!(world.store.names().await.len(), 1, "no data moves");
     assert_eq!(read_all(&world, &round, 0, 3).await, all.concat());
     assert_eq!(round.parts[0].leader_epoch, LeaderEpoch(3));
     let turned = ranges.iter().rev().copied().collect();
-    let turned = index_slots(&world.attempt(1), vec![slots(turned)]).await.unwrap();
+    let turned = index_slots(&world.attempt(1), vec![slots(turned)]).await.unwrap().remove(0);
     assert_eq!(turned.parts, round.parts);
     let mut hole = ranges;
     hole.extend(world.slots.put(slot(3), &[vec![batch(9, 1, 0, 1)]]));
@@ -269,4 +270,60 @@ async fn slots_are_named_where_they_lie() {
     assert!(matches!(hole, Err(FlushError::Coverage(CoverageError::Hole { .. }))));
     let empty = index_slots(&world.attempt(1), vec![slots(Vec::new())]).await;
     assert!(matches!(empty, Err(FlushError::Empty(_))));
+}
+
+#[tokio::test]
+async fn long_checkpoints_go_into_several_index_objects() {
+    let world = World::new();
+    let all = batches(0, &[10]);
+    // Two fit into one object, three do not; the last alone is larger than one should be.
+    let third = limits::INDEX_OBJECT_BYTES * 2 / 5;
+    let sizes = [third, third, third, 9, 2 * limits::INDEX_OBJECT_BYTES, 7];
+    let state = |size: usize| Bytes::from(vec![b'c'; size]);
+    let parts = (0..)
+        .zip(sizes)
+        .map(|(number, size)| FlushPart { checkpoint: state(size), ..part(number, &all) });
+    let flushed = write(&world.attempt(4), parts.collect()).await.unwrap();
+    let claimed: Vec<Vec<i32>> = flushed
+        .rounds
+        .iter()
+        .map(|round| round.parts.iter().map(|part| part.partition.partition).collect())
+        .collect();
+    assert_eq!(claimed, [vec![0, 1], vec![2, 3], vec![4], vec![5]]);
+    for round in &flushed.rounds {
+        let index = index(&world, round).await;
+        let held = index.parts.iter().map(|part| part.partition).collect::<Vec<_>>();
+        assert_eq!(held, round.parts.iter().map(|part| part.partition).collect::<Vec<_>>());
+        for part in &index.parts {
+            let number = usize::try_from(part.partition.partition).unwrap();
+            assert!(part.checkpoint == state(sizes[number]), "{number}");
+        }
+        assert_eq!((round.mark, index.mark), (4, 4));
+    }
+}
+
+#[test]
+fn a_part_takes_no_more_room_than_is_said() {
+    let ranges = (0..100).map(|number| Range {
+        place: Place::Slot(slot(u64::MAX - number)),
+        base_offset: i64::MAX - 1,
+        next_offset: i64::MAX,
+        leader_epoch: LeaderEpoch(i32::MAX),
+        max_timestamp: i64::MIN,
+        position: u64::MAX,
+        length: u64::MAX,
+        crc: u32::MAX,
+        index: (u64::MAX, u32::MAX),
+    });
+    let part = IndexPart {
+        partition: partition(i32::MAX),
+        group: GroupId(u64::MAX),
+        leader_epoch: LeaderEpoch(i32::MAX),
+        ranges: ranges.collect(),
+        checkpoint: Bytes::from(vec![1; 1000]),
+    };
+    let said = part.encoded_bytes();
+    let envelope = IndexObject { mark: u64::MAX, parts: vec![] }.encode().len();
+    let taken = IndexObject { mark: u64::MAX, parts: vec![part] }.encode().len() - envelope;
+    assert!(taken <= said, "{taken} of {said}");
 }

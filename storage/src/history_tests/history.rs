@@ -196,7 +196,7 @@ impl History {
             });
         }
         if !parts.is_empty() {
-            self.rounds.push(flush::write(&self.attempt(), parts).await.unwrap().round.unwrap());
+            self.rounds.push(flush::write(&self.attempt(), parts).await.unwrap().rounds.remove(0));
         }
     }
 
@@ -225,7 +225,7 @@ impl History {
             parts.push(SlotPart { partition, group, leader_epoch, ranges, checkpoint });
         }
         if !parts.is_empty() {
-            let round = flush::index_slots(&self.attempt(), parts).await.unwrap();
+            let round = flush::index_slots(&self.attempt(), parts).await.unwrap().remove(0);
             for part in &round.parts {
                 self.metadata.commit_part(&round, part);
             }

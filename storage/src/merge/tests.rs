@@ -31,7 +31,7 @@ async fn merge(world: &World, plan: &MergePlan, starts: &Starts) -> Result<Merge
 
 async fn flush(world: &World, parts: &[(i32, &[Bytes])]) -> FlushedRound {
     let parts = parts.iter().map(|(number, batches)| part(*number, batches));
-    flush::write(&world.attempt(1), parts.collect()).await.unwrap().round.unwrap()
+    flush::write(&world.attempt(1), parts.collect()).await.unwrap().rounds.remove(0)
 }
 
 async fn read(world: &World, manifest: &Merged, number: i32, start: i64, end: i64) -> Vec<u8> {
@@ -108,7 +108,7 @@ async fn what_lies_in_slots_is_written_to_segments() {
         ranges,
         checkpoint: Bytes::from_static(b"taken over"),
     };
-    let takeover = flush::index_slots(&world.attempt(2), vec![slots]).await.unwrap();
+    let takeover = flush::index_slots(&world.attempt(2), vec![slots]).await.unwrap().remove(0);
     let after = flush(&world, &[(0, &all[4..])]).await;
     let taken: [(&FlushedRound, &[i32]); 3] = [(&before, &[0]), (&takeover, &[0]), (&after, &[0])];
     let merged = merge(&world, &plan(None, &taken), &starts(&[(0, 0)])).await.unwrap();
@@ -209,7 +209,7 @@ async fn in_slots(world: &World, all: &[Bytes]) -> FlushedRound {
         ranges: world.slots.put(at, &[all.to_vec()]),
         checkpoint: Bytes::new(),
     });
-    let takeover = flush::index_slots(&world.attempt(2), parts.into()).await.unwrap();
+    let takeover = flush::index_slots(&world.attempt(2), parts.into()).await.unwrap().remove(0);
     world.slots.remove(slot(1));
     takeover
 }

@@ -67,7 +67,8 @@ async fn many_readers_get_what_was_written_or_an_error() {
     let world = Arc::new(World::new());
     let sizes: Vec<usize> = (0..120).map(|number| (number * 7919) % 200_000).collect();
     let all = batches(0, &sizes);
-    let round = flush::write(&world.attempt(1), vec![part(0, &all)]).await.unwrap().round.unwrap();
+    let round =
+        flush::write(&world.attempt(1), vec![part(0, &all)]).await.unwrap().rounds.remove(0);
     let names = [round.index_object];
     let ranges = world.catalog.ranges(partition(0), None, &names, 0, end_of(&all)).await.unwrap();
     let whole = Arc::new(all.concat());

@@ -15,7 +15,7 @@ const MIB: usize = 1 << 20;
 /// Flushes `batches` as the only ones of a partition and says where they lie.
 async fn flushed(world: &World, batches: &[Bytes]) -> Arc<PartitionRanges> {
     let round =
-        flush::write(&world.attempt(1), vec![part(0, batches)]).await.unwrap().round.unwrap();
+        flush::write(&world.attempt(1), vec![part(0, batches)]).await.unwrap().rounds.remove(0);
     let ranges =
         world.catalog.ranges(partition(0), None, &[round.index_object], 0, end_of(batches)).await;
     world.store.take_gets();
@@ -301,7 +301,7 @@ async fn flush_dated(world: &World, rounds: &[Vec<(usize, i64)>]) -> (Vec<Bytes>
             all.push(batch(end_of(&all), count, *timestamp, *size));
         }
         let parts = vec![part(0, &all[from..])];
-        let round = flush::write(&world.attempt(1), parts).await.unwrap().round.unwrap();
+        let round = flush::write(&world.attempt(1), parts).await.unwrap().rounds.remove(0);
         let index = world.catalog.index_object(round.index_object).await.unwrap();
         held.extend(index.parts[0].ranges.clone());
     }

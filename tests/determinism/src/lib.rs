@@ -4,7 +4,7 @@
 //!
 //! Until [`take_over`] is called everything is as the system says.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// 2026-01-01, in seconds since the Unix epoch: where the wall clock of a process that was taken over
 /// begins.
@@ -77,6 +77,48 @@ pub unsafe extern "C" fn getentropy(
     if usize::try_from(got) == Ok(length) { 0 } else { -1 }
 }
 
+/// The C library's, see syscall(2): some ask the system for random bytes without it. All else goes on to where
+/// it would have gone. Arguments that are not given are garbage here, and nobody looks at them there.
+///
+/// # Safety
+/// The arguments are those of the system call `number`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn syscall(
+    number: libc::c_long,
+    one: usize,
+    two: usize,
+    three: usize,
+    four: usize,
+    five: usize,
+    six: usize,
+) -> libc::c_long {
+    if number == libc::SYS_getrandom && TAKEN_OVER.load(Ordering::SeqCst) {
+        // SAFETY: the buffer and its length, as the caller vouches.
+        let got = unsafe { getrandom(one as *mut libc::c_void, two, 0) };
+        return libc::c_long::try_from(got).unwrap_or(-1);
+    }
+    // SAFETY: whoever comes next in line under this name is the C library, which takes these arguments.
+    unsafe { next_syscall()(number, one, two, three, four, five, six) }
+}
+
+type Syscall = unsafe extern "C" fn(libc::c_long, ...) -> libc::c_long;
+
+/// The C library's own.
+fn next_syscall() -> Syscall {
+    static FOUND: AtomicPtr<libc::c_void> = AtomicPtr::new(std::ptr::null_mut());
+    let mut found = FOUND.load(Ordering::Relaxed);
+    if found.is_null() {
+        // SAFETY: the name ends with a zero.
+        found = unsafe { libc::dlsym(libc::RTLD_NEXT, c"syscall".as_ptr()) };
+        if found.is_null() {
+            std::process::abort();
+        }
+        FOUND.store(found, Ordering::Relaxed);
+    }
+    // SAFETY: it is not null, and of this type.
+    unsafe { std::mem::transmute::<*mut libc::c_void, Syscall>(found) }
+}
+
 /// The C library's, see clock_gettime(3).
 ///
 /// # Safety
@@ -118,17 +160,33 @@ mod tests {
         std::thread::spawn(|| RandomState::new().hash_one(7)).join().unwrap()
     }
 
+    /// What the system is asked for past the C library's own name.
+    fn asked() -> [u8; 8] {
+        let mut bytes = [0; 8];
+        // SAFETY: a buffer and its length.
+        let got = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), 8_usize, 0) };
+        assert_eq!(got, 8);
+        bytes
+    }
+
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the clock that is replaced")]
     fn randomness_follows_from_the_seed_and_clocks_stand_where_they_are_put() {
         let [first, second, third] = [1, 1, 2].map(|seed| {
             take_over(seed);
-            drawn()
+            (drawn(), asked())
         });
         assert_eq!(first, second);
         assert_ne!(first, third);
         set_elapsed_ns(1_500_000_000);
         let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(at.as_millis(), u128::from(EPOCH_S.unsigned_abs()) * 1_000 + 1_500);
+        // SAFETY: it takes no arguments.
+        let id = unsafe { libc::syscall(libc::SYS_getpid) };
+        assert_eq!(
+            id,
+            libc::c_long::from(std::process::id()),
+            "other system calls are as they are"
+        );
     }
 }

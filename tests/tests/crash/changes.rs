@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use odradek_tests::history::Event;
+use odradek_tests::load::{Readers, Record, client};
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -15,9 +16,7 @@ use rdkafka::topic_partition_list::Offset;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
-use crate::readers::Readers;
-use crate::record::{Record, TOPICS, places, topic_of};
-use crate::settings;
+use crate::settings::TOPICS;
 
 const PAUSE: Duration = Duration::from_millis(150);
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -50,7 +49,7 @@ pub struct Held<'a>(MutexGuard<'a, Topics>);
 impl Held<'_> {
     /// What differs between the topics that there are and those that there have to be.
     pub fn compare(&self, bootstrap: &str) -> Result<Vec<String>> {
-        let consumer: BaseConsumer = settings::client(bootstrap).create()?;
+        let consumer: BaseConsumer = client(bootstrap).create()?;
         let listed = tokio::task::block_in_place(|| consumer.fetch_metadata(None, REQUEST_LIMIT))?;
         let is_listed = |name: &str| listed.topics().iter().any(|topic| topic.name() == name);
         let wrong = |(name, told): (&String, &Option<bool>)| match (is_listed(name), *told) {
@@ -109,7 +108,7 @@ impl Changes {
 
 impl Admin {
     fn new(bootstrap: &str) -> Result<Self> {
-        let client = settings::client(bootstrap).create()?;
+        let client = client(bootstrap).create()?;
         let options = AdminOptions::new()
             .request_timeout(Some(REQUEST_LIMIT))
             .operation_timeout(Some(REQUEST_LIMIT));
@@ -124,13 +123,13 @@ impl Admin {
     }
 
     async fn delete_records(&self, record: &Record, readers: &Readers) -> Result<()> {
-        for place in places().into_iter().filter(|place| topic_of(*place).shortened) {
+        for place in record.places().into_iter().filter(|place| record.topic_of(*place).shortened) {
             let low = readers.tail(place) - LEFT;
             if low <= 0 {
                 continue;
             }
             let mut upto = TopicPartitionList::new();
-            let topic = topic_of(place).name;
+            let topic = record.topic_of(place).name;
             upto.add_partition_offset(topic, place.partition, Offset::Offset(low))?;
             // An error leaves it open whether they are deleted, which the checker allows.
             let Ok(answer) = self.client.delete_records(&upto, &self.options).await else {

@@ -8,6 +8,9 @@ use anyhow::{Context, Result, ensure};
 use odradek_common::phases::Phase;
 use odradek_tests::broker::{Broker, BrokerOptions};
 use odradek_tests::history::{Setup, Violation};
+use odradek_tests::load::{
+    Producers, Readers, Record, caught_up, client, end_clients, guarantees, look, settle,
+};
 use odradek_tests::minio::Minio;
 use odradek_tests::place::WalKind;
 use odradek_tests::process::signal;
@@ -19,12 +22,8 @@ use tokio::time::Instant;
 
 use crate::board::{Hits, Moment, add, cut, least_hit, strike};
 use crate::changes::{Changes, create_topics};
-use crate::judge::{caught_up, look, settle};
 use crate::outage::outage;
-use crate::producer::{Producers, guarantees};
-use crate::readers::Readers;
-use crate::record::{Record, places, topic_of};
-use crate::settings;
+use crate::settings::{self, PRODUCERS, TOPICS};
 
 /// Records that each round acknowledges before the kill, at least.
 const LEAST_ACKNOWLEDGED: u64 = 1_000;
@@ -65,12 +64,13 @@ impl Life {
         let broker = Broker::start(settings::broker(options).with_board()).await?;
         let bootstrap = broker.bootstrap().to_string();
         create_topics(&bootstrap).await?;
-        let record = Record::default();
-        let deleting = places().into_iter().filter(|place| topic_of(*place).shortened).collect();
-        let setup = Setup { producers: guarantees().collect(), deleting };
-        let readers = Arc::new(Readers::start(&bootstrap, &record)?);
+        let record = Record::new(&TOPICS);
+        let deleting =
+            record.places().into_iter().filter(|place| record.topic_of(*place).shortened).collect();
+        let setup = Setup { producers: guarantees(&PRODUCERS).collect(), deleting };
+        let readers = Arc::new(Readers::start(&client(&bootstrap), &record)?);
         let changes = Changes::start(&bootstrap, &record, &readers)?;
-        let producers = Producers::start(&bootstrap, &record, seed)?;
+        let producers = Producers::start(&client(&bootstrap), &record, &PRODUCERS, seed)?;
         let draw = StdRng::seed_from_u64(seed);
         Ok(Self { broker, bootstrap, record, setup, producers, readers, changes, draw })
     }
@@ -122,7 +122,7 @@ impl Life {
         std::fs::rename(&old, &data)?;
         self.broker.start_again().await?;
         let _held = self.changes.hold().await;
-        look(&self.bootstrap, &self.record).await?;
+        look(&client(&self.bootstrap), &self.record).await?;
         Ok(self.record.check(&self.setup))
     }
 
@@ -140,7 +140,7 @@ impl Life {
         self.producers.stop()?;
         self.changes.stop().await?;
         let readers = Arc::into_inner(self.readers).context("someone still holds the readers")?;
-        tokio::task::spawn_blocking(|| readers.stop()).await??;
+        end_clients(|| readers.stop()).await?;
         self.broker.stop().await
     }
 
@@ -184,7 +184,7 @@ impl Life {
         };
         let held = self.changes.hold().await;
         told(settle(&self.record).await);
-        match look(&self.bootstrap, &self.record).await {
+        match look(&client(&self.bootstrap), &self.record).await {
             Ok(ends) => told(caught_up(&self.readers, &ends).await),
             Err(error) => told(Err(error)),
         }

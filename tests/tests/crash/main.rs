@@ -6,12 +6,8 @@
 
 mod board;
 mod changes;
-mod judge;
 mod life;
 mod outage;
-mod producer;
-mod readers;
-mod record;
 mod settings;
 mod tally;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use odradek_tests::broker::Broker;
 use odradek_tests::history::Place;
+use odradek_tests::load::{Readers, Record, client, consumer};
 use odradek_tests::memory;
 use odradek_tests::minio::Minio;
 use odradek_tests::place::WalKind;
@@ -19,9 +20,6 @@ use rdkafka::util::Timeout;
 use tokio::time::Instant;
 
 use crate::changes::IMPATIENT;
-use crate::readers::Readers;
-use crate::record::{Record, places, topic_of};
-use crate::settings;
 
 /// How soon the broker tells of an outage, and how long the load may take to go on.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -72,7 +70,7 @@ async fn without_store(
     readers: &Readers,
 ) -> Result<()> {
     let before = record.acknowledged();
-    let read_before: Vec<i64> = kept().map(|place| readers.tail(place)).collect();
+    let read_before: Vec<i64> = kept(record).map(|place| readers.tail(place)).collect();
     let told = impatient(bootstrap).await?;
     match wal {
         WalKind::Object => {
@@ -94,30 +92,33 @@ async fn without_store(
             })
             .await?;
             within(LIMIT, "the tail reader goes on", async || {
-                Ok(kept().zip(&read_before).all(|(place, before)| readers.tail(place) > *before))
+                Ok(kept(record)
+                    .zip(&read_before)
+                    .all(|(place, before)| readers.tail(place) > *before))
             })
             .await?;
         }
     }
     tokio::task::block_in_place(|| {
-        quick(bootstrap)?;
-        kept().try_for_each(|place| tail_is_read(bootstrap, place, readers.tail(place)))
+        quick(bootstrap, record)?;
+        kept(record).try_for_each(|place| {
+            tail_is_read(bootstrap, record.topic_of(place).name, place, readers.tail(place))
+        })
     })
 }
 
 /// The partitions whose records all stay.
-fn kept() -> impl Iterator<Item = Place> {
-    places().into_iter().filter(|place| !topic_of(*place).shortened)
+fn kept(record: &Record) -> impl Iterator<Item = Place> {
+    record.places().into_iter().filter(|place| !record.topic_of(*place).shortened)
 }
 
 /// A newcomer reads the last records before `end`, which are in the broker's memory.
-fn tail_is_read(bootstrap: &str, place: Place, end: i64) -> Result<()> {
+fn tail_is_read(bootstrap: &str, topic: &str, place: Place, end: i64) -> Result<()> {
     let mut expected = end.saturating_sub(TAIL_RECORDS).max(0);
     let mut from = TopicPartitionList::new();
-    let topic = topic_of(place).name;
     from.add_partition_offset(topic, place.partition, Offset::Offset(expected))?;
     let consumer: BaseConsumer =
-        settings::consumer(bootstrap).set("group.id", "newcomer").create()?;
+        consumer(&client(bootstrap)).set("group.id", "newcomer").create()?;
     consumer.assign(&from)?;
     while expected < end {
         let Some(polled) = consumer.poll(QUICK) else {
@@ -132,7 +133,7 @@ fn tail_is_read(bootstrap: &str, place: Place, end: i64) -> Result<()> {
 
 /// Sends one record with little patience; the error if it was not delivered.
 async fn impatient(bootstrap: &str) -> Result<Option<RDKafkaErrorCode>> {
-    let producer: FutureProducer = settings::client(bootstrap)
+    let producer: FutureProducer = client(bootstrap)
         .set("acks", "all")
         .set("request.timeout.ms", "1000")
         .set("message.timeout.ms", PATIENCE_MS.to_string())
@@ -151,11 +152,11 @@ async fn impatient(bootstrap: &str) -> Result<Option<RDKafkaErrorCode>> {
 }
 
 /// Metadata and the end of a log need no store: the quorum confirms the owner.
-fn quick(bootstrap: &str) -> Result<()> {
-    let consumer: BaseConsumer = settings::client(bootstrap).create()?;
+fn quick(bootstrap: &str, record: &Record) -> Result<()> {
+    let consumer: BaseConsumer = client(bootstrap).create()?;
     consumer.fetch_metadata(None, QUICK)?;
-    for place in kept() {
-        consumer.fetch_watermarks(topic_of(place).name, place.partition, QUICK)?;
+    for place in kept(record) {
+        consumer.fetch_watermarks(record.topic_of(place).name, place.partition, QUICK)?;
     }
     Ok(())
 }

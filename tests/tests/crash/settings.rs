@@ -1,7 +1,8 @@
 //! How brokers and clients of these rounds are set.
 
 use odradek_tests::broker::BrokerOptions;
-use rdkafka::config::ClientConfig;
+use odradek_tests::history::Guarantee;
+use odradek_tests::load::{Kind, Topic};
 
 /// Tiny files, and everything in the background all the time: a kill then falls into the middle of
 /// something.
@@ -19,31 +20,22 @@ const BROKER: [(&str, u32); 11] = [
     ("group.min.session.timeout.ms", 1_000),
 ];
 
+/// One topic that keeps everything, and one that is deleted from its beginning all the time.
+pub const TOPICS: [Topic; 2] = [
+    Topic { name: "kept", partitions: 4, shortened: false },
+    Topic { name: "shortened", partitions: 2, shortened: true },
+];
+
+/// The producers.
+pub const PRODUCERS: [Kind; 5] = [
+    ("none", Guarantee::Idempotent),
+    ("lz4", Guarantee::Idempotent),
+    ("zstd", Guarantee::Idempotent),
+    ("gzip", Guarantee::AtLeastOnce),
+    ("snappy", Guarantee::AtLeastOnce),
+];
+
 /// With the settings of these rounds.
 pub fn broker(options: BrokerOptions) -> BrokerOptions {
     BROKER.iter().fold(options, |options, (key, value)| options.set(key, value))
-}
-
-/// What all clients have in common: they are back soon after the broker is.
-pub fn client(bootstrap: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", bootstrap)
-        .set("reconnect.backoff.ms", "20")
-        .set("reconnect.backoff.max.ms", "200")
-        .set("retry.backoff.ms", "20")
-        .set("retry.backoff.max.ms", "200")
-        // Lines about a broker that is away are no news here.
-        .set("log_level", "0");
-    config
-}
-
-/// A consumer that begins anew at the log start if what it wants is gone, which the checker judges.
-pub fn consumer(bootstrap: &str) -> ClientConfig {
-    let mut config = client(bootstrap);
-    config
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("fetch.wait.max.ms", "50");
-    config
 }

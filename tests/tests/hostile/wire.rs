@@ -139,7 +139,7 @@ pub fn raw(api: i16, version: i16, flexible: bool, body: &[u8]) -> Vec<u8> {
     with_length(&frame)
 }
 
-fn decoded<R: Request>(mut answer: Bytes, version: i16) -> Result<R::Response> {
+pub fn decoded<R: Request>(mut answer: Bytes, version: i16) -> Result<R::Response> {
     let header = R::Response::header_version(version);
     let header = ResponseHeader::decode(&mut answer, header)?;
     ensure!(header.correlation_id == CORRELATION_ID, "an answer to another request");

@@ -14,61 +14,85 @@ const LAST_MS: u64 = 45_000;
 const WELL_MS: u64 = 52_000;
 
 /// How many faults a seed has, and how many more it may have.
-const LEAST: u64 = 9;
-const MORE: u64 = 5;
+const LEAST: u64 = 10;
+const MORE: u64 = 8;
 
 /// A wall clock jumps by at most so much: all jumps together stay below the day after which producers
 /// are forgotten, and below the hour by which records may be ahead of the broker.
 const AHEAD_MS: i64 = 100 * 60_000;
 const BACK_MS: i64 = 4 * 60_000;
 
+/// A way from one host to another, by their names.
+pub type Way = (String, String);
+
 /// Something that is done to the world.
 #[derive(Clone, Debug)]
 pub enum Deed {
-    Kill { node: usize, down_ms: u64 },
-    CutPower { node: usize, down_ms: u64 },
+    Kill { nodes: Vec<(usize, u64)> },
+    CutPower { nodes: Vec<(usize, u64)> },
+    Stop { node: usize, down_ms: u64 },
     Pause { node: usize, ms: u64 },
     JumpClock { node: usize, ms: i64 },
-    Cut { from: String, to: String },
-    Slow { from: String, to: String, ms: u64 },
-    Mend { from: String, to: String },
+    Cut { ways: Vec<Way>, kind: &'static str },
+    Slow { way: Way, ms: u64 },
+    Mend { ways: Vec<Way> },
     Reset { one: String, other: String },
     Weather(Weather),
+    WeatherOf { node: usize, weather: Option<Weather> },
 }
 
 /// Kinds of faults that every fixed set of seeds has to meet.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 21] = [
     "kill",
+    "kill of several",
     "power cut",
+    "power cut of several",
+    "stop",
     "pause",
     "pause beyond a session",
     "clock ahead",
     "clock back",
-    "link cut",
+    ONE_WAY,
+    BOTH_WAYS,
+    CUT_OFF,
     "link slow",
     "connections reset",
     "store away",
+    "store away for one",
+    "store stormy for one",
     "store: request failed",
     "store: answer lost",
     "store: late",
     "store: slow",
 ];
 
+/// What cuts are called.
+const ONE_WAY: &str = "link cut one way";
+const BOTH_WAYS: &str = "link cut both ways";
+const CUT_OFF: &str = "broker cut off from brokers";
+
 impl Deed {
     /// The kind of fault that it is, if it is one.
     fn kind(&self) -> Option<&'static str> {
         match self {
+            Self::Kill { nodes } if nodes.len() > 1 => Some("kill of several"),
             Self::Kill { .. } => Some("kill"),
+            Self::CutPower { nodes } if nodes.len() > 1 => Some("power cut of several"),
             Self::CutPower { .. } => Some("power cut"),
+            Self::Stop { .. } => Some("stop"),
             Self::Pause { ms, .. } if *ms > 6_000 => Some("pause beyond a session"),
             Self::Pause { .. } => Some("pause"),
             Self::JumpClock { ms, .. } if *ms > 0 => Some("clock ahead"),
             Self::JumpClock { .. } => Some("clock back"),
-            Self::Cut { .. } => Some("link cut"),
+            Self::Cut { kind, .. } => Some(kind),
             Self::Slow { .. } => Some("link slow"),
             Self::Reset { .. } => Some("connections reset"),
             Self::Weather(weather) if weather.is_away => Some("store away"),
-            Self::Weather(_) | Self::Mend { .. } => None,
+            Self::WeatherOf { weather: Some(weather), .. } if weather.is_away => {
+                Some("store away for one")
+            }
+            Self::WeatherOf { weather: Some(_), .. } => Some("store stormy for one"),
+            Self::Weather(_) | Self::WeatherOf { .. } | Self::Mend { .. } => None,
         }
     }
 }
@@ -132,12 +156,13 @@ impl Drawer<'_> {
         least + self.below(most - least + 1)
     }
 
+    /// A node, by its index.
     fn node(&self) -> usize {
         usize::try_from(self.below(self.nodes.len() as u64)).unwrap_or(0)
     }
 
     /// A way between two hosts, one of them a node.
-    fn link(&self) -> (String, String) {
+    fn way(&self) -> Way {
         let node = self.node();
         let others: Vec<&str> = self.nodes.iter().map(String::as_str).chain([CLIENTS]).collect();
         let step = 1 + usize::try_from(self.below(others.len() as u64 - 1)).unwrap_or(0);
@@ -146,62 +171,115 @@ impl Drawer<'_> {
         if self.below(2) == 0 { (node, other) } else { (other, node) }
     }
 
+    /// One node or, where there are more, two or all of them; each is down for a time of its own.
+    fn some(&self, least_ms: u64, most_ms: u64) -> Vec<(usize, u64)> {
+        let (all, first) = (self.nodes.len(), self.node());
+        let count = if self.below(3) == 0 { self.between(2, 3) } else { 1 };
+        let count = usize::try_from(count).unwrap_or(1).min(all);
+        let down = |step| ((first + step) % all, self.between(least_ms, most_ms));
+        (0..count).map(down).collect()
+    }
+
+    /// What is cut together: one way, both between two hosts, or what a node has to all others, in one
+    /// direction or both. Clients may still reach who is cut off.
+    fn ways(&self) -> (Vec<Way>, &'static str) {
+        let (from, to) = self.way();
+        let back = (to.clone(), from.clone());
+        match self.below(if self.nodes.len() > 1 { 4 } else { 2 }) {
+            0 => (vec![(from, to)], ONE_WAY),
+            1 => (vec![(from, to), back], BOTH_WAYS),
+            _ => {
+                let node = &self.nodes[self.node()];
+                let others = self.nodes.iter().filter(|other| *other != node);
+                let both = others.flat_map(|other| {
+                    [(node.clone(), other.clone()), (other.clone(), node.clone())]
+                });
+                let kept = self.below(4);
+                let ways = both.filter(|(from, _)| match kept {
+                    0 => from == node,
+                    1 => from != node,
+                    _ => true,
+                });
+                (ways.collect(), CUT_OFF)
+            }
+        }
+    }
+
     fn at(&mut self, at_ms: u64, deed: Deed) {
         self.deeds.push((at_ms, deed));
     }
 
     fn fault(&mut self) {
         let at_ms = self.between(FIRST_MS, LAST_MS);
-        let (node, well_ms) = (self.node(), WELL_MS - at_ms);
-        match self.below(11) {
+        match self.below(14) {
             0 | 1 => {
-                let down_ms = self.between(50, 3_000);
-                self.at(at_ms, Deed::Kill { node, down_ms });
+                let nodes = self.some(50, 3_000);
+                self.at(at_ms, Deed::Kill { nodes });
             }
             2 | 3 => {
-                let down_ms = self.between(200, 5_000);
-                self.at(at_ms, Deed::CutPower { node, down_ms });
+                let nodes = self.some(200, 5_000);
+                self.at(at_ms, Deed::CutPower { nodes });
             }
             4 => {
-                let ms = if self.below(2) == 0 { 30_000 } else { 3_000 };
-                let ms = self.between(100, ms).min(well_ms);
-                self.at(at_ms, Deed::Pause { node, ms });
+                let (node, down_ms) = (self.node(), self.between(0, 3_000));
+                self.at(at_ms, Deed::Stop { node, down_ms });
             }
             5 => {
-                let most_ms = if self.below(2) == 0 { AHEAD_MS } else { -BACK_MS };
-                let ms = i64::try_from(self.between(1, most_ms.unsigned_abs())).unwrap_or(0);
-                let ms = ms * most_ms.signum();
-                self.at(at_ms, Deed::JumpClock { node, ms });
+                let (node, most_ms) =
+                    (self.node(), if self.below(2) == 0 { 30_000 } else { 3_000 });
+                let ms = self.between(100, most_ms).min(WELL_MS - at_ms);
+                self.at(at_ms, Deed::Pause { node, ms });
             }
             6 => {
-                let (from, to) = self.link();
+                let most_ms = if self.below(2) == 0 { AHEAD_MS } else { -BACK_MS };
+                let ms = i64::try_from(self.between(1, most_ms.unsigned_abs())).unwrap_or(0);
+                let (node, ms) = (self.node(), ms * most_ms.signum());
+                self.at(at_ms, Deed::JumpClock { node, ms });
+            }
+            7..=10 => self.fault_of_network(at_ms),
+            _ => self.fault_of_store(at_ms),
+        }
+    }
+
+    fn fault_of_network(&mut self, at_ms: u64) {
+        let well_ms = WELL_MS - at_ms;
+        match self.below(4) {
+            0 | 1 => {
+                let (ways, kind) = self.ways();
                 let until_ms = at_ms + self.between(200, 15_000).min(well_ms);
-                self.at(at_ms, Deed::Cut { from: from.clone(), to: to.clone() });
-                self.at(until_ms, Deed::Mend { from, to });
+                self.at(at_ms, Deed::Cut { ways: ways.clone(), kind });
+                self.at(until_ms, Deed::Mend { ways });
             }
-            7 => {
-                let (from, to) = self.link();
-                let (ms, until_ms) =
-                    (self.between(50, 2_000), at_ms + self.between(500, 10_000).min(well_ms));
-                self.at(at_ms, Deed::Slow { from: from.clone(), to: to.clone(), ms });
-                self.at(until_ms, Deed::Mend { from, to });
-            }
-            8 => {
-                let (one, other) = self.link();
-                self.at(at_ms, Deed::Reset { one, other });
-            }
-            9 => {
-                let until_ms = at_ms + self.between(200, 8_000).min(well_ms);
-                let away = Weather { is_away: true, ..Weather::fair(1..=10) };
-                self.at(at_ms, Deed::Weather(away));
-                self.at(until_ms, fair());
+            2 => {
+                let (way, ms) = (self.way(), self.between(50, 2_000));
+                let until_ms = at_ms + self.between(500, 10_000).min(well_ms);
+                self.at(at_ms, Deed::Slow { way: way.clone(), ms });
+                self.at(until_ms, Deed::Mend { ways: vec![way] });
             }
             _ => {
-                let until_ms = at_ms + self.between(2_000, 20_000).min(well_ms);
-                let storm = self.storm();
-                self.at(at_ms, Deed::Weather(storm));
-                self.at(until_ms, fair());
+                let (one, other) = self.way();
+                self.at(at_ms, Deed::Reset { one, other });
             }
+        }
+    }
+
+    /// For all, or for one alone: who has no store for long, while others have it, is fenced for it.
+    fn fault_of_store(&mut self, at_ms: u64) {
+        let of_one = self.nodes.len() > 1 && self.below(2) == 0;
+        let (least_ms, most_ms, weather) = if self.below(2) == 0 {
+            let most_ms = if of_one { 25_000 } else { 8_000 };
+            (200, most_ms, Weather { is_away: true, ..Weather::fair(1..=10) })
+        } else {
+            (2_000, 20_000, self.storm())
+        };
+        let until_ms = at_ms + self.between(least_ms, most_ms).min(WELL_MS - at_ms);
+        if of_one {
+            let node = self.node();
+            self.at(at_ms, Deed::WeatherOf { node, weather: Some(weather) });
+            self.at(until_ms, Deed::WeatherOf { node, weather: None });
+        } else {
+            self.at(at_ms, Deed::Weather(weather));
+            self.at(until_ms, fair());
         }
     }
 

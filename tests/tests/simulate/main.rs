@@ -5,9 +5,12 @@
 //! Each seed runs in a process of its own: counters of libraries begin anew there, and a panic ends
 //! nobody else.
 
+mod broken;
 mod child;
 mod clients;
 mod faults;
+mod inside;
+mod invariants;
 mod node;
 mod outcome;
 mod parent;
@@ -39,7 +42,7 @@ struct Arguments {
     child: Option<u64>,
     /// Breaks a promise on purpose, to see that it is noticed.
     #[arg(long, value_enum)]
-    broken: Option<sim::Broken>,
+    broken: Option<broken::Broken>,
     /// Writes down each event of a seed, for a comparison of two runs.
     #[arg(long, requires = "child")]
     trace: Option<PathBuf>,

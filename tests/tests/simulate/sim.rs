@@ -9,9 +9,11 @@ use odradek_common::net::sim::SimNetwork;
 use odradek_common::random::{Random, SeededRandom};
 use odradek_storage::store::sim::{SimStore, Weather};
 
+use crate::broken::Broken;
 use crate::clients::Clients;
 use crate::faults::{Deed, Plan};
-use crate::node::{Ended, Node, Shared};
+use crate::invariants::Invariants;
+use crate::node::{self, Ended, Node, Shared};
 use crate::stepped::TICK_MS;
 use crate::trace::Trace;
 
@@ -24,18 +26,11 @@ const LEAST_MS: u64 = 60_000;
 /// and has found no end if it is not done here.
 const MOST_MS: u64 = 180_000;
 
+/// How long brokers may be silent: the default, and so short that many are fenced who live.
+const SESSIONS_MS: [u64; 2] = [3_000, 700];
+
 /// The hosts' names.
 pub const CLIENTS: &str = "clients";
-
-/// A promise to break on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Broken {
-    /// The store forgets slots that it acknowledged.
-    SlotsForgotten,
-}
-
-/// Of so many slots one is forgotten, where they are.
-const FORGOTTEN_ONE_IN: u64 = 20;
 
 /// A world.
 pub struct Sim {
@@ -45,6 +40,7 @@ pub struct Sim {
     plan: Plan,
     pub shared: Shared,
     pub trace: Trace,
+    invariants: Invariants,
     pub problems: Vec<String>,
 }
 
@@ -56,18 +52,17 @@ impl Sim {
         let network = SimNetwork::new(child(), 1..=4);
         let store = SimStore::new(child(), Weather::fair(5..=30));
         observe(&network, &store, &trace);
-        if broken == Some(Broken::SlotsForgotten) {
-            let random = child();
-            store.lie_about(move |key| {
-                key.as_ref().contains("/wal/") && random.next_u64() % FORGOTTEN_ONE_IN == 0
-            });
+        if let Some(broken) = broken {
+            broken.breaks(&store, child());
         }
-        let nodes: Vec<Node> = (1..=nodes).map(|id| Node::new(id, SystemClock.now_ms())).collect();
+        let nodes = node::all(nodes, SystemClock.now_ms());
         let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
         let plan = Plan::draw(&random, &names);
         let clients = Clients::start(&network, &names, child(), trace.clone())?;
-        let shared = Shared { network, store, random };
-        Ok(Self { now_ms: 0, nodes, clients, plan, shared, trace, problems: Vec::new() })
+        let session_ms = SESSIONS_MS[usize::from(random.next_u64().is_multiple_of(2))];
+        let shared = Shared { network, store, random, session_ms };
+        let (invariants, problems) = (Invariants::default(), Vec::new());
+        Ok(Self { now_ms: 0, nodes, clients, plan, shared, trace, invariants, problems })
     }
 
     /// Runs it to its end.
@@ -83,6 +78,7 @@ impl Sim {
                 self.clients.wind_up();
             }
         }
+        self.problems.extend(self.invariants.undone());
         Ok(())
     }
 
@@ -101,18 +97,21 @@ impl Sim {
         let Shared { network, store, .. } = &self.shared;
         let now_ms = self.now_ms;
         match deed {
-            Deed::Kill { node, down_ms } => {
-                let node = &mut self.nodes[*node];
-                let was_up = node.is_up();
-                node.kill(now_ms + down_ms);
-                was_up
+            Deed::Kill { nodes } => {
+                let were_up = self.are_up(nodes);
+                for (node, down_ms) in nodes {
+                    self.nodes[*node].kill(now_ms + down_ms);
+                }
+                were_up
             }
-            Deed::CutPower { node, down_ms } => {
-                let node = &mut self.nodes[*node];
-                let was_up = node.is_up();
-                node.cut_power(now_ms + down_ms, &self.shared);
-                was_up
+            Deed::CutPower { nodes } => {
+                let were_up = self.are_up(nodes);
+                for (node, down_ms) in nodes {
+                    self.nodes[*node].cut_power(now_ms + down_ms, &self.shared);
+                }
+                were_up
             }
+            Deed::Stop { node, down_ms } => self.nodes[*node].stop(*down_ms),
             Deed::Pause { node, ms } => {
                 let node = &mut self.nodes[*node];
                 node.pause(now_ms + ms);
@@ -122,16 +121,16 @@ impl Sim {
                 self.nodes[*node].clock.advance(*ms);
                 true
             }
-            Deed::Cut { from, to } => {
-                network.cut(from, to);
+            Deed::Cut { ways, .. } => {
+                ways.iter().for_each(|(from, to)| network.cut(from, to));
                 true
             }
-            Deed::Slow { from, to, ms } => {
+            Deed::Slow { way: (from, to), ms } => {
                 network.slow(from, to, Duration::from_millis(*ms));
                 true
             }
-            Deed::Mend { from, to } => {
-                network.mend(from, to);
+            Deed::Mend { ways } => {
+                ways.iter().for_each(|(from, to)| network.mend(from, to));
                 true
             }
             Deed::Reset { one, other } => network.reset(one, other) > 0,
@@ -139,7 +138,15 @@ impl Sim {
                 store.change_weather(|now| now.clone_from(weather));
                 true
             }
+            Deed::WeatherOf { node, weather } => {
+                store.set_weather_of(&self.nodes[*node].name, weather.clone());
+                true
+            }
         }
+    }
+
+    fn are_up(&self, nodes: &[(usize, u64)]) -> bool {
+        nodes.iter().all(|(node, _)| self.nodes[*node].is_up())
     }
 
     fn tick(&mut self) -> Result<()> {
@@ -150,9 +157,15 @@ impl Sim {
                 Some(Ended::Start(why)) => {
                     self.trace.say(&format!("{} did not start: {why}", node.name));
                 }
+                Some(Ended::Fenced(why)) => {
+                    self.trace.say(&format!("{} starts over: {why}", node.name));
+                }
+                Some(Ended::Stopped) => self.trace.say(&format!("{} stopped", node.name)),
                 None => {}
             }
             node.pass(Duration::from_millis(TICK_MS));
+            let wrong = node.new_image().and_then(|image| self.invariants.look(image));
+            self.problems.extend(wrong);
         }
         self.clients.step(to_ms);
         self.now_ms = to_ms;

@@ -45,6 +45,16 @@ impl Trace {
         }
     }
 
+    /// Writes words for who reads along, and notes nothing.
+    pub fn tell(&self, words: impl FnOnce() -> String) {
+        let mut state = self.0.lock();
+        let now_ms = state.now_ms;
+        if let Some(text) = &mut state.text {
+            // As in `note`.
+            let _ = writeln!(text, "{now_ms:>6} {:>16} {}", "", words());
+        }
+    }
+
     /// Notes words.
     pub fn say(&self, words: &str) {
         self.note(words.as_bytes(), || words.to_owned());

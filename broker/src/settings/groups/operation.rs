@@ -22,7 +22,7 @@ settings! {
             String(Some("text")), OneOf(&["text", "json"]), Own, ReadOnly;
         /// What is logged: a level (error, warn, info, debug, trace) or directives by module, such
         /// as info,odradek_storage=debug.
-        "log.level" => level: String = String(Some("info,openraft=warn")), Any, Own, ReadOnly;
+        "log.level" => level: String = String(Some("info,openraft=off")), Any, Own, ReadOnly;
     }
 }
 

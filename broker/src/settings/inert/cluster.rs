@@ -5,8 +5,6 @@ use crate::settings::kind::Allowed::{Any, AtLeast};
 
 inert! {
     pub(super) const QUORUM: "The metadata quorum is of another make and measures its own times." {
-        "broker.heartbeat.interval.ms" = Int(Some("2000")), Any, ReadOnly;
-        "broker.session.timeout.ms" = Int(Some("9000")), Any, ReadOnly;
         "controlled.shutdown.enable" = Boolean(Some("true")), Any, ReadOnly;
         "controller.quorum.append.linger.ms" = Int(Some("25")), AtLeast(0), ReadOnly;
         "controller.quorum.bootstrap.servers" = List(Some("")), Any, ReadOnly;
@@ -15,7 +13,6 @@ inert! {
         "controller.quorum.fetch.timeout.ms" = Int(Some("2000")), AtLeast(0), ReadOnly;
         "controller.quorum.request.timeout.ms" = Int(Some("2000")), AtLeast(0), ReadOnly;
         "controller.quorum.retry.backoff.ms" = Int(Some("20")), AtLeast(0), ReadOnly;
-        "controller.quorum.voters" = List(Some("")), Any, ReadOnly;
         "controller.quota.window.num" = Int(Some("11")), AtLeast(1), ReadOnly;
         "controller.quota.window.size.seconds" = Int(Some("1")), AtLeast(1), ReadOnly;
         "controller.socket.timeout.ms" = Int(Some("30000")), Any, ReadOnly;
@@ -34,7 +31,6 @@ inert! {
 
 inert! {
     pub(super) const REPLICATION: "Brokers do not copy records from one another; durability is the object store's." {
-        "auto.leader.rebalance.enable" = Boolean(Some("true")), Any, ReadOnly;
         "leader.imbalance.check.interval.seconds" = Long(Some("300")), AtLeast(1), ReadOnly;
         "min.insync.replicas" = Int(Some("1")), AtLeast(1), ClusterWide;
         "num.replica.alter.log.dirs.threads" = Int(None), Any, ReadOnly;

@@ -50,9 +50,35 @@ fn wrong_stores_are_refused_with_a_reason() {
 #[test]
 fn settings_that_contradict_one_another_are_refused() {
     let cases: &[(&[&str], &str)] = &[
-        (&["process.roles="], "has to be both"),
-        (&["process.roles=controller"], "has to be both: broker,controller"),
-        (&["process.roles=broker"], "has to be both: broker,controller"),
+        (&["process.roles="], "is no broker is not supported yet"),
+        (&["process.roles=controller"], "is no broker is not supported yet"),
+        (&["process.roles=broker"], "needs controller.quorum.voters"),
+        (&["controller.quorum.voters=1@host:9093"], "listener for controllers, and there is none"),
+        (&["controller.quorum.voters=host:9093"], "is not of the form ID@HOST:PORT"),
+        (&["controller.quorum.voters=1@host"], "is not of the form ID@HOST:PORT"),
+        (&["controller.quorum.voters=-1@host:9093"], "node ids begin at 0"),
+        (&["controller.quorum.voters=1@0.0.0.0:9093"], "is no address to connect to"),
+        (&["controller.quorum.voters=1@host:9093,1@host:9094"], "two voters of the id 1"),
+        (&["controller.quorum.voters=1@host:9093,2@host:9093"], "two voters have the address"),
+        (
+            &["process.roles=broker", "controller.quorum.voters=1@host:9093"],
+            "names this node, 1, and process.roles has no controller",
+        ),
+        (
+            &["process.roles=broker", "controller.quorum.voters=2@host:9093"],
+            "is a store of one process",
+        ),
+        (
+            &[
+                "process.roles=broker",
+                "controller.quorum.voters=2@host:9093",
+                "storage.url=s3://bucket",
+                "wal.kind=disk",
+            ],
+            "wal.kind=disk is for one broker alone",
+        ),
+        (&["controller.quorum.secret=short"], "it has to have 16 to 256 bytes"),
+        (&["broker.session.timeout.ms=500"], "is below twice broker.heartbeat.interval.ms"),
         (
             &["storage.endpoint=http://127.0.0.1:9000", "storage.allow.http=false"],
             "without TLS, which storage.allow.http=false forbids",
@@ -141,4 +167,33 @@ fn descriptions_are_those_of_kafka() {
     assert_eq!(find("log.cleanup.policy").value.as_deref(), Some("delete"));
     assert_eq!(find("background.threads").value.as_deref(), Some("10"));
     assert!(described.is_sorted_by(|a, b| a.name < b.name));
+}
+
+#[test]
+fn voters_make_it_one_of_several() {
+    let settings = from_flags(&[
+        "node.id=2",
+        "listeners=PLAINTEXT://localhost:9092,CONTROLLER://[::1]:9093",
+        "controller.listener.names=CONTROLLER",
+        "controller.quorum.voters=1@one.example:9093, 2@[::1]:9093",
+        "storage.url=s3://bucket",
+    ])
+    .unwrap();
+    assert!(settings.is_one_of_several());
+    let voters: Vec<_> =
+        settings.voters.iter().map(|(id, address)| (*id, address.to_string())).collect();
+    assert_eq!(voters, [(1, "one.example:9093".to_owned()), (2, "[::1]:9093".to_owned())]);
+    assert_eq!(settings.controller_listener.unwrap().to_string(), "[::1]:9093");
+    assert_eq!(settings.wal_kind, WalKind::Object);
+    let alone = from_flags(&[
+        "listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093",
+        "controller.listener.names=CONTROLLER",
+    ]);
+    assert_eq!(alone.unwrap().controller_listener, None, "nobody would call");
+    let follower = from_flags(&[
+        "process.roles=broker",
+        "controller.quorum.voters=2@host:9093",
+        "storage.url=s3://bucket",
+    ]);
+    assert_eq!(follower.unwrap().roles, Roles { broker: true, controller: false });
 }

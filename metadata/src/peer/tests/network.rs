@@ -24,6 +24,8 @@ struct State {
     listeners: HashMap<(String, u16), mpsc::Sender<Connection>>,
     /// Hosts that reach nobody, and whom nobody reaches.
     cut_off: HashSet<String>,
+    /// Hosts on other machines.
+    far: HashSet<String>,
     /// Hosts that do not reach each other.
     pairs: HashSet<(String, String)>,
     links: Vec<(String, String, Arc<Link>)>,
@@ -54,6 +56,11 @@ impl Hub {
     /// The network as `host` sees it.
     pub(crate) fn of(&self, host: &str) -> SharedNetwork {
         Arc::new(Host { name: host.to_owned(), hub: self.clone() })
+    }
+
+    /// Puts a host on another machine.
+    pub(crate) fn put_far(&self, host: &str) {
+        self.0.lock().far.insert(host.to_owned());
     }
 
     /// Nothing arrives at `host` or comes from it any more: it is kept back until it is healed.
@@ -134,7 +141,10 @@ impl Network for Host {
         }
         let [here, there] = links;
         let refused = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
-        listener.send(connection(theirs, there)).await.map_err(refused)?;
+        let is_far = self.hub.0.lock().far.contains(&self.name);
+        let address = if is_far { [10, 0, 0, 1] } else { [127, 0, 0, 1] };
+        let theirs = Connection { peer: (address, 1).into(), ..connection(theirs, there) };
+        listener.send(theirs).await.map_err(refused)?;
         Ok(connection(ours, here))
     }
 }

@@ -6,20 +6,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes};
 use odradek_common::ids::BrokerId;
-use odradek_common::limits::{PEER_FRAME_BYTES, PEER_HELLO_BYTES};
+use odradek_common::limits::{PEER_CONNECTIONS, PEER_FRAME_BYTES, PEER_HELLO_BYTES};
 use odradek_common::net::Connection;
 use proptest::prelude::*;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Hub;
 use crate::command::Form;
 use crate::ids::{DirectoryId, Endpoint, ReplicaKey};
+use crate::image::Image;
 use crate::peer::messages::{Frame, Hello};
 use crate::peer::{
-    Answers, CallError, Introduction, Kind, PeerServer, Peers, Refusal, RefusalCode, Target, hello,
+    Answer, Answers, CallError, Introduction, Kind, PeerSecret, PeerServer, Peers, Refusal,
+    RefusalCode, Target, hello,
 };
 use crate::state::State;
 use crate::waiting::Waiting;
@@ -33,6 +36,16 @@ fn key(node: i32, directory: u128) -> ReplicaKey {
 }
 
 fn introduction(me: ReplicaKey, cluster: &str) -> Arc<Introduction> {
+    Arc::new(Introduction::new(me, None, images(me, cluster), None))
+}
+
+/// Of a node of cluster `c` that has a secret, or none.
+fn with_secret(me: ReplicaKey, secret: &str) -> Arc<Introduction> {
+    let secret = PeerSecret::new(secret.as_bytes().to_vec());
+    Arc::new(Introduction::new(me, None, images(me, "c"), secret))
+}
+
+fn images(me: ReplicaKey, cluster: &str) -> watch::Receiver<Arc<Image>> {
     let random: odradek_common::random::SharedRandom =
         Arc::new(odradek_common::random::SeededRandom::from_seed(1));
     let state = State::new(Arc::new(Waiting::new(&random)));
@@ -43,7 +56,7 @@ fn introduction(me: ReplicaKey, cluster: &str) -> Arc<Introduction> {
         applying.apply(1, Some(&encode_entry([&command]))).unwrap();
         applying.publish();
     }
-    Arc::new(Introduction::new(me, None, state.subscribe()))
+    state.subscribe()
 }
 
 /// Says who asked, and what.
@@ -52,13 +65,20 @@ struct Echo;
 
 #[async_trait]
 impl Answers for Echo {
-    async fn answer(&self, from: ReplicaKey, kind: Kind, request: Bytes) -> Result<Bytes, Refusal> {
+    async fn answer(
+        &self,
+        from: ReplicaKey,
+        kind: Kind,
+        request: Bytes,
+    ) -> Result<Answer, Refusal> {
         match kind {
             Kind::Describe => std::future::pending().await,
             Kind::Vote => Err(Refusal::not_leader(None)),
-            _ => Ok([from.to_string().as_bytes(), b" ", &request].concat().into()),
+            _ => Ok(Bytes::from([from.to_string().as_bytes(), b" ", &request].concat()).into()),
         }
     }
+
+    fn left(&self, _: ReplicaKey) {}
 }
 
 struct Served {
@@ -74,9 +94,13 @@ impl Drop for Served {
 
 /// Node 2 with directory 22 of cluster `c`.
 async fn serve() -> Served {
+    serve_as(introduction(key(2, 22), "c")).await
+}
+
+async fn serve_as(introduction: Arc<Introduction>) -> Served {
     let hub = Hub::default();
     let listeners = hub.of("two").listen("two", PORT).await.unwrap();
-    let server = PeerServer::new(listeners, introduction(key(2, 22), "c"), Arc::new(Echo));
+    let server = PeerServer::new(listeners, introduction, Arc::new(Echo));
     Served { hub, server: tokio::spawn(server.run()) }
 }
 
@@ -118,7 +142,7 @@ async fn requests_are_answered_side_by_side() {
     );
     let late = slow.await.unwrap().unwrap_err();
     assert!(matches!(&late, CallError::Lost(_)), "{late}");
-    assert_eq!(peers.identify(&target(2, None), soon()).await.unwrap(), key(2, 22));
+    assert_eq!(peers.connected(&target(2, None), soon()).await.unwrap().them(), key(2, 22));
 }
 
 #[tokio::test]
@@ -139,9 +163,89 @@ async fn who_is_not_meant_is_not_asked() {
     assert!(other_cluster.contains("belongs to cluster c"), "{other_cluster}");
     let twin = refused(key(2, 11), "c", target(2, None)).await;
     assert!(twin.contains("has the node id of"), "{twin}");
-    // A node that knows no cluster yet may ask: it has to, to join.
-    let peers = Peers::new(served.hub.of("one"), introduction(key(1, 11), ""));
-    peers.call(&target(2, Some(22)), Kind::Follow, Bytes::new(), soon()).await.unwrap();
+}
+
+/// Founders ask each other who they are before there is a cluster.
+#[tokio::test]
+async fn who_does_not_know_its_cluster_learns_who_is_here_and_no_more() {
+    for (mine, theirs) in [("", "c"), ("c", ""), ("", "")] {
+        let served = serve_as(introduction(key(2, 22), theirs)).await;
+        let one = introduction(key(1, 11), mine);
+        let peers = Peers::new(served.hub.of("one"), Arc::clone(&one));
+        let two = target(2, None);
+        assert_eq!(peers.who_is(&two).await.unwrap(), key(2, 22));
+        let refused = peers.call(&two, Kind::Follow, Bytes::new(), soon()).await;
+        assert!(matches!(refused, Err(CallError::NotSent(_))), "{mine:?} of {theirs:?}");
+        // Not even if it does not keep to that itself.
+        let mut connection = raw(&served).await;
+        let hello = Hello { cluster: mine.to_owned(), ..good_hello() };
+        connection.writer.write_all(&framed(&hello)).await.unwrap();
+        let _ = connection.writer.write_all(&framed(&follow())).await;
+        let answers = rest(&mut connection).await;
+        let length = u32::from_be_bytes(*answers.first_chunk().unwrap());
+        assert_eq!(answers.len(), 4 + length as usize, "there is more than a hello");
+        one.belongs_to(&"c".parse().unwrap());
+        let called = peers.who_is(&two).await.map(|_| ());
+        assert!(called.is_ok());
+    }
+}
+
+fn follow() -> Frame {
+    Frame { correlation: 1, kind: 6, ..Frame::default() }
+}
+
+#[tokio::test]
+async fn who_does_not_know_the_secret_is_refused() {
+    let served = serve_as(with_secret(key(2, 22), "right")).await;
+    let call = async |mine: &str| {
+        let peers = Peers::new(served.hub.of("one"), with_secret(key(1, 11), mine));
+        peers.call(&target(2, Some(22)), Kind::Follow, Bytes::new(), soon()).await
+    };
+    call("right").await.unwrap();
+    for wrong in ["", "rights", "righ", "wrong"] {
+        let refused = call(wrong).await.unwrap_err();
+        assert!(refused.to_string().contains("does not know the secret"), "{wrong}: {refused}");
+    }
+    // It is told nothing that it did not know.
+    let mut connection = raw(&served).await;
+    connection.writer.write_all(&framed(&good_hello())).await.unwrap();
+    let answer = Hello::decode(&rest(&mut connection).await[4..]).unwrap();
+    assert_eq!((answer.cluster.as_str(), answer.from, answer.secret), ("", None, Vec::new()));
+    // And who is called has to know it too.
+    let without = serve_as(with_secret(key(2, 22), "")).await;
+    let peers = Peers::new(without.hub.of("one"), with_secret(key(1, 11), "right"));
+    let refused = peers.call(&target(2, Some(22)), Kind::Follow, Bytes::new(), soon()).await;
+    assert!(matches!(refused, Err(CallError::NotSent(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn without_a_secret_only_this_machine_may_call() {
+    for (secret, may_call) in [("", false), ("right", true)] {
+        let served = serve_as(with_secret(key(2, 22), secret)).await;
+        served.hub.put_far("one");
+        let peers = Peers::new(served.hub.of("one"), with_secret(key(1, 11), secret));
+        let called = peers.call(&target(2, Some(22)), Kind::Follow, Bytes::new(), soon()).await;
+        assert_eq!(called.is_ok(), may_call, "{called:?}");
+        let near = Peers::new(served.hub.of("three"), with_secret(key(3, 33), secret));
+        near.call(&target(2, Some(22)), Kind::Follow, Bytes::new(), soon()).await.unwrap();
+    }
+}
+
+/// As many as there may be connections say nothing.
+#[tokio::test]
+async fn a_crowd_of_strangers_keeps_nobody_out() {
+    let served = serve().await;
+    let peers = Peers::new(served.hub.of("one"), introduction(key(1, 11), "c"));
+    let two = target(2, Some(22));
+    peers.call(&two, Kind::Follow, Bytes::new(), soon()).await.unwrap();
+    let mut crowd = Vec::new();
+    for _ in 0..PEER_CONNECTIONS {
+        crowd.push(raw(&served).await);
+    }
+    peers.call(&two, Kind::Follow, Bytes::new(), soon()).await.unwrap();
+    let late = Peers::new(served.hub.of("three"), introduction(key(3, 33), "c"));
+    late.call(&two, Kind::Follow, Bytes::new(), soon()).await.unwrap();
+    assert_eq!(rest(&mut crowd[0]).await, b"", "the first of them was hung up on");
 }
 
 #[tokio::test]
@@ -196,7 +300,7 @@ fn good_hello() -> Hello {
         cluster: "c".to_owned(),
         from: Some(key(1, 11).into()),
         to: 2,
-        refused: String::new(),
+        ..Hello::default()
     }
 }
 
@@ -215,7 +319,6 @@ async fn what_is_no_hello_or_too_long_is_hung_up_on() {
     let firsts = [
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
         framed(&Hello { magic: 1, ..good_hello() }),
-        framed(&Hello { from: None, ..good_hello() }),
         framed(&long_hello),
     ];
     for first in firsts {
@@ -223,12 +326,16 @@ async fn what_is_no_hello_or_too_long_is_hung_up_on() {
         connection.writer.write_all(&first).await.unwrap();
         assert_eq!(rest(&mut connection).await, b"", "it got an answer");
     }
-    let mut old = raw(&served).await;
-    let hello = Hello { version: 0, ..good_hello() };
-    old.writer.write_all(&framed(&hello)).await.unwrap();
-    let answer = rest(&mut old).await;
-    let answer = Hello::decode(&answer[4..]).unwrap();
-    assert!(answer.refused.contains("version 0 is too old"), "{answer:?}");
+    for (hello, reason) in [
+        (Hello { version: 0, ..good_hello() }, "version 0 is too old"),
+        (Hello { from: None, ..good_hello() }, "does not say who it is"),
+    ] {
+        let mut refused = raw(&served).await;
+        refused.writer.write_all(&framed(&hello)).await.unwrap();
+        let answer = rest(&mut refused).await;
+        let answer = Hello::decode(&answer[4..]).unwrap();
+        assert!(answer.refused.contains(reason), "{answer:?}");
+    }
     let mut long = raw(&served).await;
     long.writer.write_all(&framed(&good_hello())).await.unwrap();
     let length = u32::try_from(PEER_FRAME_BYTES + 1).unwrap();

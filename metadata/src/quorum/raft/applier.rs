@@ -14,6 +14,7 @@ use super::{Config, Entry, LogId, NodeId, Proposal, aside, codec};
 use crate::disk::{DiskError, Snapshots, StoredSnapshot};
 use crate::ids::Endpoint;
 use crate::image::Image;
+use crate::quorum::installs::Installs;
 use crate::state::{Applying, State};
 use crate::wire::{DecodeError, decode_snapshot, encode_snapshot};
 
@@ -32,6 +33,7 @@ pub(super) struct Applier {
     state: State,
     position: Position,
     snapshots: Arc<Snapshots>,
+    installs: Arc<Installs>,
     size: Arc<LogSize>,
 }
 
@@ -39,16 +41,35 @@ impl Applier {
     /// Begins at the newest snapshot.
     pub(super) fn open(
         snapshots: Arc<Snapshots>,
+        installs: Arc<Installs>,
         state: State,
         size: Arc<LogSize>,
     ) -> Result<Self, OpenError> {
         let newest = snapshots.newest()?;
-        let mut applier = Self { state, position: Position::default(), snapshots, size };
+        let position = Position::default();
+        let mut applier = Self { state, position, snapshots, installs, size };
         if let Some(snapshot) = newest {
             let meta = codec::decode_meta(snapshot.description.as_slice())?;
             applier.stand_at(&meta, decode_snapshot(&snapshot.image)?);
         }
         Ok(applier)
+    }
+
+    /// The last entry that is part of the state.
+    pub(super) fn last_applied(&self) -> Option<LogId> {
+        self.position.last
+    }
+
+    async fn install(&mut self, meta: &Meta, bytes: Vec<u8>) -> Result<(), StorageError<NodeId>> {
+        let image = decode_snapshot(&bytes).map_err(|e| {
+            StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&e))
+        })?;
+        if let Some(last) = meta.last_log_id {
+            self.installs.note_installed(last.index);
+        }
+        store(&self.snapshots, &self.installs, meta, bytes).await?;
+        self.stand_at(meta, image);
+        Ok(())
     }
 
     fn stand_at(&mut self, meta: &Meta, image: Image) {
@@ -121,6 +142,7 @@ impl RaftStateMachine<Config> for Applier {
             image: self.state.image(),
             position: self.position.clone(),
             snapshots: Arc::clone(&self.snapshots),
+            installs: Arc::clone(&self.installs),
         }
     }
 
@@ -135,13 +157,12 @@ impl RaftStateMachine<Config> for Applier {
         meta: &Meta,
         snapshot: Box<Cursor<Vec<u8>>>,
     ) -> Result<(), StorageError<NodeId>> {
-        let bytes = snapshot.into_inner();
-        let image = decode_snapshot(&bytes).map_err(|e| {
-            StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&e))
-        })?;
-        store(&self.snapshots, meta, bytes).await?;
-        self.stand_at(meta, image);
-        Ok(())
+        let installed = self.install(meta, snapshot.into_inner()).await;
+        if installed.is_err() {
+            // Who waits to purge the log before it need not wait longer.
+            self.installs.note_failure();
+        }
+        installed
     }
 
     async fn get_current_snapshot(
@@ -163,6 +184,7 @@ pub(super) struct Builder {
     image: Arc<Image>,
     position: Position,
     snapshots: Arc<Snapshots>,
+    installs: Arc<Installs>,
 }
 
 impl RaftSnapshotBuilder<Config> for Builder {
@@ -173,13 +195,14 @@ impl RaftSnapshotBuilder<Config> for Builder {
         let image = Arc::clone(&self.image);
         let bytes = aside(move || Ok::<_, DiskError>(encode_snapshot(&image))).await;
         let bytes = bytes.map_err(|error| StorageIOError::write_snapshot(None, error))?;
-        store(&self.snapshots, &meta, bytes.clone()).await?;
+        store(&self.snapshots, &self.installs, &meta, bytes.clone()).await?;
         Ok(Snapshot { meta, snapshot: Box::new(Cursor::new(bytes)) })
     }
 }
 
 async fn store(
     snapshots: &Arc<Snapshots>,
+    installs: &Installs,
     meta: &Meta,
     image: Vec<u8>,
 ) -> Result<(), StorageError<NodeId>> {
@@ -188,5 +211,7 @@ async fn store(
     let index = meta.last_log_id.map_or(0, |last| last.index);
     let written = aside(move || snapshots.write(index, &stored)).await;
     let signature = Some(meta.signature());
-    Ok(written.map_err(|error| StorageIOError::write_snapshot(signature, error))?)
+    written.map_err(|error| StorageIOError::write_snapshot(signature, error))?;
+    installs.note_durable(index);
+    Ok(())
 }

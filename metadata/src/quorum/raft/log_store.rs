@@ -12,16 +12,21 @@ use openraft::{
 
 use super::{Config, Entry, LogId, NodeId, Vote, aside, codec};
 use crate::disk::{DiskError, Log};
+use crate::quorum::installs::Installs;
 
 /// The log and vote of this node.
 #[derive(Clone, Debug)]
 pub(super) struct LogStore {
+    me: NodeId,
+    /// This node is the whole quorum.
+    is_alone: bool,
     log: Arc<Log>,
+    installs: Arc<Installs>,
 }
 
 impl LogStore {
-    pub(super) fn new(log: Log) -> Self {
-        Self { log: Arc::new(log) }
+    pub(super) fn new(me: NodeId, is_alone: bool, log: Log, installs: Arc<Installs>) -> Self {
+        Self { me, is_alone, log: Arc::new(log), installs }
     }
 
     /// The log as it lies on the disk.
@@ -94,10 +99,19 @@ impl RaftLogStorage<Config> for LogStore {
         Ok(saved.map_err(StorageIOError::write_vote)?)
     }
 
+    /// openraft makes who led when it stopped the leader again, without an election. What it committed
+    /// since its newest snapshot it does not know then, and would confirm reads that lack it. So this
+    /// node's own vote comes back as one that no majority answered: it stands for election. A lone voter
+    /// has committed all that lies in its log, and leads on without a new entry: a start that is refused
+    /// afterwards leaves the log as it was.
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError<NodeId>> {
         let vote = self.on_disk(Log::vote).await.map_err(StorageIOError::read_vote)?;
         let vote = vote.map(|bytes| codec::decode_vote(&bytes)).transpose();
-        Ok(vote.map_err(|error| StorageIOError::read_vote(AnyError::new(&error)))?)
+        let vote = vote.map_err(|error| StorageIOError::read_vote(AnyError::new(&error)))?;
+        Ok(vote.map(|vote| Vote {
+            committed: vote.committed && (self.is_alone || vote.leader_id.node_id != self.me),
+            ..vote
+        }))
     }
 
     /// The callback goes out after the sync. Waiting for it here costs nothing: openraft does not
@@ -132,7 +146,14 @@ impl RaftLogStorage<Config> for LogStore {
         Ok(truncated.map_err(StorageIOError::write_logs)?)
     }
 
+    /// openraft has a snapshot that came from the leader installed and the log before it purged at the
+    /// same time: a power cut between the two must find one or the other. What is appended after the
+    /// snapshot waits as well, since nothing may be answered for before.
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError<NodeId>> {
+        if !self.installs.covers(log_id.index).await {
+            let error = AnyError::error("the snapshot before which the log goes was not written");
+            return Err(StorageIOError::write_logs(error).into());
+        }
         let mark = codec::encode_log_id(log_id);
         let purged = self.on_disk(move |log| log.purge(log_id.index, &mark)).await;
         Ok(purged.map_err(StorageIOError::write_logs)?)

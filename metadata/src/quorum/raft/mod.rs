@@ -1,7 +1,9 @@
 //! Raft by openraft. Its types stay in this module.
 
 mod applier;
+mod changes;
 mod codec;
+mod leading;
 mod log_size;
 mod log_store;
 mod member;
@@ -9,7 +11,7 @@ mod network;
 mod progress;
 mod rpc;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -36,8 +38,9 @@ use member::Member;
 use network::Members;
 use progress::ProgressBoard;
 
+use super::installs::Installs;
 use super::{CommittedLog, Leadership, Quorum};
-use crate::disk::{Identity, Log, Snapshots};
+use crate::disk::{DiskError, Identity, Log, Snapshots};
 use crate::ids::{Endpoint, ReplicaKey};
 use crate::peer::Peers;
 use crate::service::StartError;
@@ -121,8 +124,8 @@ pub(crate) async fn start(options: RaftOptions, state: State) -> Result<Started,
     let members = Members { peers, endpoints, board: Arc::clone(&board) };
     let images = state.subscribe();
     let opened = blocking::run(move || open(options, state)).await?;
-    let Opened { log, snapshots, applier, size } = opened;
-    let committed = CommittedLog::new(log.log(), snapshots, images);
+    let Opened { log, snapshots, installs, applier, size } = opened;
+    let committed = CommittedLog::new(log.log(), snapshots, installs, images);
     let raft = Raft::new(me, config, members, log, applier).await.map_err(StartError::raft)?;
     board.watch(raft.metrics());
     let (member, leadership) = Member::start(me, raft, size, board).await?;
@@ -133,6 +136,7 @@ pub(crate) async fn start(options: RaftOptions, state: State) -> Result<Started,
 struct Opened {
     log: LogStore,
     snapshots: Arc<Snapshots>,
+    installs: Arc<Installs>,
     applier: Applier,
     size: Arc<LogSize>,
 }
@@ -140,15 +144,44 @@ struct Opened {
 fn open(options: RaftOptions, state: State) -> Result<Opened, StartError> {
     let RaftOptions { me, directory, formed, files, phases, .. } = options;
     let identity = Identity { node: me.node, directory: me.directory };
-    let log = LogStore::new(Log::open(&files, &directory, identity, formed)?);
-    let snapshots = Arc::new(Snapshots::open(files, directory).with_phases(phases));
+    let log = Log::open(&files, &directory, identity, formed)?;
+    let snapshots = Arc::new(Snapshots::open(files, directory.clone()).with_phases(phases));
+    let installs = Arc::new(Installs::new(snapshots.newest_index()?));
     let size = Arc::new(LogSize::default());
-    let applier = Applier::open(Arc::clone(&snapshots), state, Arc::clone(&size));
+    let (s, i) = (Arc::clone(&snapshots), Arc::clone(&installs));
+    let applier = Applier::open(s, i, state, Arc::clone(&size));
     let applier = applier.map_err(|error| match error {
         OpenError::Disk(error) => StartError::Disk(error),
         OpenError::Decode(error) => StartError::Decode(error),
     })?;
-    Ok(Opened { log, snapshots, applier, size })
+    join_to_snapshot(&log, applier.last_applied(), directory)?;
+    let log = LogStore::new(me, options.endpoints.is_empty(), log, Arc::clone(&installs));
+    Ok(Opened { log, snapshots, installs, applier, size })
+}
+
+/// A log that begins after the snapshot lacks entries that are nowhere else on this disk. One that ends
+/// before it was to be purged when the process died: what it has may never have been committed, and may
+/// look newer than the snapshot to openraft, which goes by terms.
+fn join_to_snapshot(
+    log: &Log,
+    snapshot: Option<LogId>,
+    directory: PathBuf,
+) -> Result<(), StartError> {
+    let purged = log.purged()?.map(|mark| codec::decode_log_id(&mark)).transpose()?;
+    if let Some(purged) = purged.filter(|purged| Some(purged.index) > snapshot.map(|s| s.index)) {
+        let found = snapshot.map_or_else(
+            || "there is no snapshot".to_owned(),
+            |snapshot| format!("the newest snapshot ends at entry {}", snapshot.index),
+        );
+        return Err(DiskError::Gap { path: directory, purged: purged.index, found }.into());
+    }
+    let last = log.last()?.map(|(index, _)| index);
+    if let Some(snapshot) =
+        snapshot.filter(|snapshot| last.is_some_and(|last| last < snapshot.index))
+    {
+        log.purge(snapshot.index, &codec::encode_log_id(snapshot))?;
+    }
+    Ok(())
 }
 
 fn config(snapshot_entries: u64) -> Result<openraft::Config, StartError> {

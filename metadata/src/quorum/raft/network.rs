@@ -82,7 +82,8 @@ impl RaftNetwork<Config> for MemberClient {
         let reaches = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
         let bytes = rpc::encode_append(&request);
         let answer = self.call(Kind::Append, bytes, option.hard_ttl()).await?;
-        let answer = rpc::decode_append_answer(answer).map_err(|error| damaged(&error))?;
+        let answer = rpc::decode_append_answer(answer, reaches, self.members.board.term());
+        let answer = answer.map_err(|error| damaged(&error))?;
         let reached = match &answer {
             AppendEntriesResponse::Success => reaches,
             AppendEntriesResponse::PartialSuccess(matching) => *matching,
@@ -101,7 +102,8 @@ impl RaftNetwork<Config> for MemberClient {
         let got = SnapshotSegmentId { id: id.clone(), offset: request.offset };
         let bytes = rpc::encode_snapshot(request);
         let answer = self.call(Kind::Snapshot, bytes, option.hard_ttl()).await?;
-        match rpc::decode_snapshot_answer(answer).map_err(|error| damaged(&error))? {
+        let answer = rpc::decode_snapshot_answer(answer, self.members.board.term());
+        match answer.map_err(|error| damaged(&error))? {
             Some(vote) => Ok(InstallSnapshotResponse { vote }),
             None => {
                 let expect = SnapshotSegmentId { id, offset: 0 };
@@ -118,7 +120,8 @@ impl RaftNetwork<Config> for MemberClient {
         option: RPCOption,
     ) -> Result<VoteResponse<NodeId>, Failed> {
         let answer = self.call(Kind::Vote, rpc::encode_vote(&request), option.hard_ttl()).await?;
-        rpc::decode_vote_answer(answer).map_err(|error| damaged(&error))
+        let term = self.members.board.term();
+        rpc::decode_vote_answer(answer, term).map_err(|error| damaged(&error))
     }
 
     fn backoff(&self) -> Backoff {

@@ -41,6 +41,11 @@ impl ProgressBoard {
         seen.insert(key, Seen { at: sent, caught_up });
     }
 
+    /// The term of this node.
+    pub(super) fn term(&self) -> u64 {
+        self.metrics.lock().as_ref().map_or(0, |metrics| metrics.borrow().current_term)
+    }
+
     /// What is known of a member.
     pub(super) fn seen(&self, key: &NodeId) -> Option<Seen> {
         self.seen.lock().get(key).copied()

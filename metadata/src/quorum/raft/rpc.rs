@@ -1,7 +1,7 @@
 //! What members ask each other in the course of Raft, as protobuf. Entries go as they are stored.
 
 use bytes::Bytes;
-use odradek_common::limits::METADATA_SNAPSHOT_BYTES;
+use odradek_common::limits::{METADATA_SNAPSHOT_BYTES, QUORUM_NUMBER_MAX, QUORUM_TERM_STEP};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, VoteRequest, VoteResponse,
 };
@@ -11,6 +11,8 @@ use super::codec::{self, LogIdRecord, VoteRecord};
 use super::{Config, Entry, LogId, NodeId, Vote};
 use crate::quorum::bundle::{join, split};
 use crate::wire::DecodeError;
+
+const MESSAGE: &str = "a Raft message";
 
 #[derive(Clone, PartialEq, Message)]
 struct AppendMessage {
@@ -86,16 +88,40 @@ pub(super) fn encode_append(request: &AppendEntriesRequest<Config>) -> Bytes {
 
 pub(super) fn decode_append(bytes: Bytes) -> Result<AppendEntriesRequest<Config>, DecodeError> {
     let message: AppendMessage = codec::decode("an append", bytes)?;
-    let previous = message.previous.map(LogId::from);
+    let vote = vote(message.vote)?;
+    let previous = log_id(message.previous, &vote)?;
     let entries = split(message.entries)?.into_iter().map(codec::decode_entry);
     let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
     check_order(previous, &entries)?;
-    Ok(AppendEntriesRequest {
-        vote: vote(message.vote)?,
-        prev_log_id: previous,
-        leader_commit: message.committed.map(LogId::from),
-        entries,
-    })
+    check_log_id(entries.last().map(|entry| entry.log_id), &vote)?;
+    let committed = log_id(message.committed, &vote)?;
+    Ok(AppendEntriesRequest { vote, prev_log_id: previous, leader_commit: committed, entries })
+}
+
+/// A vote and what it says were told by a node whose term may be any that can be; `known` is ours.
+/// openraft counts on from a term that it is told, and would stop where numbers end.
+pub(super) fn check_term(vote: &Vote, known: u64) -> Result<(), DecodeError> {
+    let term = vote.leader_id.term;
+    if term > known.saturating_add(QUORUM_TERM_STEP).min(QUORUM_NUMBER_MAX) {
+        return Err(DecodeError::damaged(MESSAGE, format!("its term {term} cannot be")));
+    }
+    Ok(())
+}
+
+fn log_id(record: Option<LogIdRecord>, vote: &Vote) -> Result<Option<LogId>, DecodeError> {
+    let id = record.map(LogId::from);
+    check_log_id(id, vote)?;
+    Ok(id)
+}
+
+/// No log has entries of a later term than its owner is in.
+fn check_log_id(id: Option<LogId>, vote: &Vote) -> Result<(), DecodeError> {
+    let fits =
+        |id: LogId| id.leader_id.term <= vote.leader_id.term && id.index <= QUORUM_NUMBER_MAX;
+    if id.is_none_or(fits) {
+        return Ok(());
+    }
+    Err(DecodeError::damaged(MESSAGE, "it names an entry that cannot be"))
 }
 
 /// openraft takes it for granted that entries follow each other.
@@ -126,16 +152,30 @@ pub(super) fn encode_append_answer(answer: &AppendEntriesResponse<NodeId>) -> By
     answer.encode_to_vec().into()
 }
 
+/// The answer to an append up to `reaches`, by a node in the term `known`.
 pub(super) fn decode_append_answer(
     bytes: Bytes,
+    reaches: Option<LogId>,
+    known: u64,
 ) -> Result<AppendEntriesResponse<NodeId>, DecodeError> {
-    let answer: AppendAnswer = codec::decode("the answer to an append", bytes)?;
+    const WHAT: &str = "the answer to an append";
+    let answer: AppendAnswer = codec::decode(WHAT, bytes)?;
     match answer.outcome {
         1 => Ok(AppendEntriesResponse::Success),
-        2 => Ok(AppendEntriesResponse::PartialSuccess(answer.matching.map(LogId::from))),
+        2 => {
+            let matching = answer.matching.map(LogId::from);
+            if matching > reaches {
+                return Err(DecodeError::damaged(WHAT, "it has more than was sent"));
+            }
+            Ok(AppendEntriesResponse::PartialSuccess(matching))
+        }
         3 => Ok(AppendEntriesResponse::Conflict),
-        4 => Ok(AppendEntriesResponse::HigherVote(vote(answer.vote)?)),
-        _ => Err(DecodeError::damaged("the answer to an append", "its outcome is not known")),
+        4 => {
+            let vote = vote(answer.vote)?;
+            check_term(&vote, known)?;
+            Ok(AppendEntriesResponse::HigherVote(vote))
+        }
+        _ => Err(DecodeError::damaged(WHAT, "its outcome is not known")),
     }
 }
 
@@ -146,7 +186,9 @@ pub(super) fn encode_vote(request: &VoteRequest<NodeId>) -> Bytes {
 
 pub(super) fn decode_vote(bytes: Bytes) -> Result<VoteRequest<NodeId>, DecodeError> {
     let message: VoteMessage = codec::decode("a request for a vote", bytes)?;
-    Ok(VoteRequest::new(vote(message.vote)?, message.last.map(LogId::from)))
+    let vote = vote(message.vote)?;
+    let last = log_id(message.last, &vote)?;
+    Ok(VoteRequest::new(vote, last))
 }
 
 pub(super) fn encode_vote_answer(answer: &VoteResponse<NodeId>) -> Bytes {
@@ -155,9 +197,15 @@ pub(super) fn encode_vote_answer(answer: &VoteResponse<NodeId>) -> Bytes {
     VoteAnswer { vote, granted, last }.encode_to_vec().into()
 }
 
-pub(super) fn decode_vote_answer(bytes: Bytes) -> Result<VoteResponse<NodeId>, DecodeError> {
+pub(super) fn decode_vote_answer(
+    bytes: Bytes,
+    known: u64,
+) -> Result<VoteResponse<NodeId>, DecodeError> {
     let answer: VoteAnswer = codec::decode("a vote", bytes)?;
-    Ok(VoteResponse::new(vote(answer.vote)?, answer.last.map(LogId::from), answer.granted))
+    let vote = vote(answer.vote)?;
+    check_term(&vote, known)?;
+    let last = log_id(answer.last, &vote)?;
+    Ok(VoteResponse::new(vote, last, answer.granted))
 }
 
 pub(super) fn encode_snapshot(request: InstallSnapshotRequest<Config>) -> Bytes {
@@ -178,9 +226,12 @@ pub(super) fn decode_snapshot(bytes: Bytes) -> Result<InstallSnapshotRequest<Con
     if end.is_none_or(|end| end > METADATA_SNAPSHOT_BYTES) {
         return Err(DecodeError::damaged(WHAT, "the snapshot is too long"));
     }
+    let vote = vote(message.vote)?;
+    let meta = codec::decode_meta(message.meta)?;
+    check_log_id(meta.last_log_id, &vote)?;
     Ok(InstallSnapshotRequest {
-        vote: vote(message.vote)?,
-        meta: codec::decode_meta(message.meta)?,
+        vote,
+        meta,
         offset: message.offset,
         data: message.data,
         done: message.done,
@@ -191,11 +242,16 @@ pub(super) fn encode_snapshot_answer(vote: Option<&Vote>) -> Bytes {
     SnapshotAnswer { vote: vote.map(VoteRecord::from) }.encode_to_vec().into()
 }
 
-pub(super) fn decode_snapshot_answer(bytes: Bytes) -> Result<Option<Vote>, DecodeError> {
+pub(super) fn decode_snapshot_answer(
+    bytes: Bytes,
+    known: u64,
+) -> Result<Option<Vote>, DecodeError> {
     let answer: SnapshotAnswer = codec::decode("the answer to a piece of a snapshot", bytes)?;
-    Ok(answer.vote.map(Vote::from))
+    let vote = answer.vote.map(Vote::from);
+    vote.as_ref().map_or(Ok(()), |vote| check_term(vote, known))?;
+    Ok(vote)
 }
 
 fn vote(record: Option<VoteRecord>) -> Result<Vote, DecodeError> {
-    record.map(Vote::from).ok_or_else(|| DecodeError::damaged("a Raft message", "it has no vote"))
+    record.map(Vote::from).ok_or_else(|| DecodeError::damaged(MESSAGE, "it has no vote"))
 }

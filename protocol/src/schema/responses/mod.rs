@@ -2,6 +2,7 @@
 //! messages with every field in use.
 
 mod admin;
+mod cluster;
 mod data;
 mod groups;
 
@@ -10,7 +11,7 @@ use kafka_protocol::messages::ApiKey;
 
 /// The layout of the answers of `api`, `None` if it is not served.
 pub(crate) fn response(api: ApiKey) -> Option<&'static Schema> {
-    [data::RESPONSES, groups::RESPONSES, admin::RESPONSES]
+    [data::RESPONSES, groups::RESPONSES, admin::RESPONSES, cluster::RESPONSES]
         .into_iter()
         .flatten()
         .find(|schema| schema.api == api)

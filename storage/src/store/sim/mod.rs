@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,9 +35,13 @@ use super::faulty::{answer, broken};
 
 pub use self::weather::{Fate, Weather};
 
-/// A store in memory; clones are the same store.
+/// A store in memory; clones are the same store, with the same way to it.
 #[derive(Clone)]
-pub struct SimStore(Arc<Inner>);
+pub struct SimStore {
+    inner: Arc<Inner>,
+    /// Who uses it, if somebody is named.
+    host: Option<Arc<str>>,
+}
 
 /// What is done to the store when its time has come.
 type Effect = Box<dyn FnOnce(&InMemory) + Send>;
@@ -44,8 +49,17 @@ type Effect = Box<dyn FnOnce(&InMemory) + Send>;
 /// Sees what happens: the operation, its key, and whether it succeeded.
 type Observer = Arc<dyn Fn(Operation, &Path, bool) + Send + Sync>;
 
-/// Says of which puts the store claims that they are done though they are not.
-type Lies = Box<dyn Fn(&Path) -> bool + Send>;
+/// What the store claims of a put though it is not so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// It is done, and never will be.
+    Forgets,
+    /// It is done, and will be so much later.
+    Hurries(Duration),
+}
+
+/// Says of which puts the store lies, by the host that puts and the key.
+type Lies = Box<dyn Fn(&str, &Path) -> Option<Lie> + Send>;
 
 struct Inner {
     store: InMemory,
@@ -55,6 +69,8 @@ struct Inner {
 
 struct State {
     weather: Weather,
+    /// What hosts have in place of that.
+    of_hosts: BTreeMap<String, Weather>,
     /// By time and number.
     pending: BTreeMap<(Instant, u64), Effect>,
     next: u64,
@@ -69,54 +85,72 @@ impl SimStore {
     pub fn new(random: SharedRandom, weather: Weather) -> Self {
         let state = State {
             weather,
+            of_hosts: BTreeMap::new(),
             pending: BTreeMap::new(),
             next: 0,
             met: BTreeMap::new(),
             observer: None,
             lies: None,
         };
-        Self(Arc::new(Inner { store: InMemory::new(), random, state: Mutex::new(state) }))
+        let state = Mutex::new(state);
+        Self { inner: Arc::new(Inner { store: InMemory::new(), random, state }), host: None }
+    }
+
+    /// The same store as `host` reaches it.
+    #[must_use]
+    pub fn seen_from(&self, host: &str) -> Self {
+        Self { inner: self.inner.clone(), host: Some(host.into()) }
     }
 
     /// Changes the weather for requests from now on.
     pub fn change_weather(&self, change: impl FnOnce(&mut Weather)) {
-        change(&mut self.0.state.lock().weather);
+        change(&mut self.inner.state.lock().weather);
+    }
+
+    /// Gives `host` a weather of its own for requests from now on, or that of all others again.
+    pub fn set_weather_of(&self, host: &str, weather: Option<Weather>) {
+        let mut state = self.inner.state.lock();
+        match weather {
+            Some(weather) => state.of_hosts.insert(host.to_owned(), weather),
+            None => state.of_hosts.remove(host),
+        };
     }
 
     /// Shows everything that happens from now on to `observer`, which must not use the store.
     pub fn observe(&self, observer: impl Fn(Operation, &Path, bool) + Send + Sync + 'static) {
-        self.0.state.lock().observer = Some(Arc::new(observer));
+        self.inner.state.lock().observer = Some(Arc::new(observer));
     }
 
-    /// From now on claims of puts for which `lies` says so that they are done, and forgets them: to
-    /// show that this is noticed.
-    pub fn lie_about(&self, lies: impl Fn(&Path) -> bool + Send + 'static) {
-        self.0.state.lock().lies = Some(Box::new(lies));
+    /// From now on claims of puts for which `lies` says so what is not so: to show that this is noticed.
+    pub fn lie_about(&self, lies: impl Fn(&str, &Path) -> Option<Lie> + Send + 'static) {
+        self.inner.state.lock().lies = Some(Box::new(lies));
     }
 
     /// How many requests met which fate.
     #[must_use]
     pub fn met(&self) -> BTreeMap<Fate, u64> {
-        self.0.state.lock().met.clone()
+        self.inner.state.lock().met.clone()
     }
 
     /// Lets happen what is due.
     fn settle(&self) {
         let now = Instant::now();
         loop {
-            let mut state = self.0.state.lock();
+            let mut state = self.inner.state.lock();
             let Some(first) = state.pending.first_entry() else { return };
             if first.key().0 > now {
                 return;
             }
             let effect = first.remove();
             drop(state);
-            effect(&self.0.store);
+            effect(&self.inner.store);
         }
     }
 
-    fn is_lied_about(&self, key: &Path) -> bool {
-        self.0.state.lock().lies.as_ref().is_some_and(|lies| lies(key))
+    fn lie(&self, key: &Path) -> Option<Lie> {
+        let state = self.inner.state.lock();
+        let lies = state.lies.as_ref()?;
+        lies(self.host.as_deref().unwrap_or_default(), key)
     }
 
     /// A request and what it does.
@@ -129,8 +163,9 @@ impl SimStore {
         let result = Arc::new(Mutex::new(None));
         let now = Instant::now();
         let plan = {
-            let mut state = self.0.state.lock();
-            let plan = state.weather.plan(operation, &*self.0.random);
+            let mut state = self.inner.state.lock();
+            let own = self.host.as_ref().and_then(|host| state.of_hosts.get(&**host));
+            let plan = own.unwrap_or(&state.weather).plan(operation, &*self.inner.random);
             *state.met.entry(plan.fate).or_default() += 1;
             if let Some(happens) = plan.happens {
                 let (result, key) = (result.clone(), key.clone());
@@ -197,18 +232,22 @@ impl ObjectStore for SimStore {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
-        let (key, is_lie) = (location.clone(), self.is_lied_about(location));
-        let put = move |store: &InMemory| {
-            if is_lie {
-                return Some(Ok(PutResult {
-                    e_tag: None,
-                    version: None,
-                    extensions: Default::default(),
-                }));
-            }
-            store.put_opts(&key, payload, opts).now_or_never()
+        let key = location.clone();
+        let put = move |store: &InMemory| store.put_opts(&key, payload, opts).now_or_never();
+        let Some(lie) = self.lie(location) else {
+            return self.request(Operation::Put, location, put).await;
         };
-        self.request(Operation::Put, location, put).await
+        if let Lie::Hurries(later) = lie {
+            let mut state = self.inner.state.lock();
+            let number = state.next;
+            state.next += 1;
+            let effect = move |store: &InMemory| drop(put(store));
+            state.pending.insert((Instant::now() + later, number), Box::new(effect));
+        }
+        let claim = |_: &InMemory| {
+            Some(Ok(PutResult { e_tag: None, version: None, extensions: Default::default() }))
+        };
+        self.request(Operation::Put, location, claim).await
     }
 
     async fn put_multipart_opts(
@@ -216,7 +255,7 @@ impl ObjectStore for SimStore {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.0.store.put_multipart_opts(location, opts).await
+        self.inner.store.put_multipart_opts(location, opts).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {

@@ -86,9 +86,33 @@ async fn each_fate_is_what_it_says() {
 #[tokio::test(start_paused = true)]
 async fn a_lie_is_an_answer_without_an_object() {
     let store = store(1, Weather::fair(1..=1));
-    store.lie_about(|key| key.as_ref() == "key");
-    create(&store, "key", "a").await.unwrap();
-    create(&store, "other", "b").await.unwrap();
-    assert_eq!(found(&store, "key").await, None);
-    assert_eq!(found(&store, "other").await.unwrap(), "b");
+    let later = Duration::from_secs(60);
+    store.lie_about(move |host, key| match (host, key.as_ref()) {
+        ("liar", "never") => Some(Lie::Forgets),
+        ("liar", "later") => Some(Lie::Hurries(later)),
+        _ => None,
+    });
+    let liar = store.seen_from("liar");
+    for key in ["never", "later", "now"] {
+        create(&liar, key, "a").await.unwrap();
+    }
+    assert_eq!(found(&store, "now").await.unwrap(), "a");
+    assert_eq!(found(&store, "later").await, None);
+    tokio::time::sleep(later).await;
+    assert_eq!(found(&store, "later").await.unwrap(), "a");
+    assert_eq!(found(&store, "never").await, None);
+    create(&store, "never", "b").await.unwrap();
+    assert_eq!(found(&store, "never").await.unwrap(), "b", "of others nothing is forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_may_have_a_weather_of_its_own() {
+    let fair = Weather::fair(1..=1);
+    let store = store(1, fair.clone());
+    let [one, other] = ["one", "other"].map(|host| store.seen_from(host));
+    store.set_weather_of("one", Some(Weather { is_away: true, ..fair }));
+    assert!(create(&one, "key", "a").await.is_err());
+    create(&other, "key", "b").await.unwrap();
+    store.set_weather_of("one", None);
+    assert_eq!(found(&one, "key").await.unwrap(), "b");
 }

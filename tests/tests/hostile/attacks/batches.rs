@@ -1,15 +1,17 @@
 //! Record batches that are none.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
-
+use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::messages::produce_request::PartitionProduceData;
+use odradek_common::batch::BatchHeader;
 
 use crate::batch::{Maker, produce, produce_request, put_record, put_varint};
 use crate::target::Target;
-use crate::wire::Peer;
+use crate::wire::{ANSWER_LIMIT, Outcome, Peer, decoded, framed};
 
 const CORRUPT_MESSAGE: i16 = 2;
+const UNKNOWN_TOPIC: i16 = 3;
 const MESSAGE_TOO_LARGE: i16 = 10;
 const UNSUPPORTED_COMPRESSION: i16 = 76;
 const INVALID_RECORD: i16 = 87;
@@ -135,6 +137,38 @@ pub async fn padded_frames(target: &Target) -> Result<String> {
     let kept = target.resident()?.saturating_sub(before);
     ensure!(kept < 200 << 20, "{} MiB are kept of {FRAMES} records", kept >> 20);
     Ok(format!("{} MiB kept", kept >> 20))
+}
+
+/// Batches of ever new producers to a topic that is not there: each is remembered as refused, until the
+/// connection is closed.
+pub async fn refused_producers(target: &Target) -> Result<String> {
+    const AT_ONCE: i64 = 1_000;
+    const REQUESTS: i64 = 1_000;
+    let topic = "n".repeat(249);
+    let mut peer = Peer::open(target.kafka).await?;
+    for request in 0..REQUESTS {
+        let numbered = |producer: i64| {
+            let numbers = |h: &mut BatchHeader| {
+                (h.producer_id, h.producer_epoch, h.base_sequence) = (producer, 0, 0);
+            };
+            let records = Some(good().with(numbers).build());
+            PartitionProduceData::default().with_index(0).with_records(records)
+        };
+        let mut all = produce_request(&topic, None);
+        let producers = request * AT_ONCE..(request + 1) * AT_ONCE;
+        all.topic_data[0].partition_data = producers.map(numbered).collect();
+        peer.send(&framed(&all, 9)?).await?;
+        match peer.outcome(ANSWER_LIMIT).await? {
+            Outcome::Answer(answer) => {
+                let answer = decoded::<ProduceRequest>(answer, 9)?;
+                let codes = answer.responses[0].partition_responses.iter().map(|p| p.error_code);
+                ensure!(codes.clone().all(|code| code == UNKNOWN_TOPIC), "{:?}", codes.max());
+            }
+            Outcome::Closed => return Ok(format!("closed after {request} requests")),
+            Outcome::Silence => bail!("request {request} is not answered"),
+        }
+    }
+    bail!("{} producers are remembered", REQUESTS * AT_ONCE)
 }
 
 /// Each is answered with Kafka's code, nothing is appended, and the connection stays.

@@ -57,6 +57,7 @@ pub fn all() -> Vec<Attack> {
         readers::fetches_of_nothing,
         readers::metadata_never_read,
         batches::padded_frames,
+        batches::refused_producers,
         readers::pipelines_never_read,
         crowds::announced_50_mb,
         crowds::half_sent_megabytes,

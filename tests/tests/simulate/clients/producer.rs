@@ -18,6 +18,10 @@ const IN_FLIGHT: usize = 5;
 /// Bytes of a value, beside what the history wants.
 const PADDING_BYTES: u64 = 300;
 
+/// The oldest records, in days: well within the week after which they would be deleted.
+const DAYS_BACK: u64 = 5;
+const DAY_MS: i64 = 86_400_000;
+
 /// Answers that the oldest pending batch may never get: out of order, duplicate, unknown producer,
 /// corrupt, an old epoch.
 const NEVER: [i16; 5] = [45, 46, 59, 2, 47];
@@ -104,9 +108,16 @@ impl Producer {
             let ids: Vec<ValueId> = (first..line.sent).map(id).collect();
             let values: Vec<Vec<u8>> = ids.iter().map(|id| self.value(*id)).collect();
             let sequence = i32::try_from(first).unwrap_or(i32::MAX);
-            let bytes = batch_at(self.common.wall_ms(), self.id, sequence, &values);
+            let bytes = batch_at(self.timestamp_ms(), self.id, sequence, &values);
             line.pending.push_back(Pending { ids, bytes });
         }
+    }
+
+    /// Of now, or of any time within retention: records are as old as their makers like, and nothing that the
+    /// broker knows of a producer may hang on it.
+    fn timestamp_ms(&self) -> i64 {
+        let days_ago = self.common.below(2 * DAYS_BACK).saturating_sub(DAYS_BACK);
+        self.common.wall_ms() - i64::try_from(days_ago).unwrap_or(0) * DAY_MS
     }
 
     fn value(&self, id: ValueId) -> Vec<u8> {

@@ -7,30 +7,32 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use odradek_tests::history::{Content, Event, Place, Reader};
 use parking_lot::Mutex;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
 use tokio::time::Instant;
 
-use crate::record::{Record, TOPICS, place_of, places, topic_of};
-use crate::settings;
+use super::{Record, consumer};
+use crate::history::{Content, Event, Place, Reader};
 
 /// The group of the members.
-pub const GROUP: &str = "members";
+pub(super) const GROUP: &str = "members";
 const MEMBERS: usize = 2;
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_millis(50);
 
 /// The readers of a life.
+#[derive(Debug)]
 pub struct Readers {
     stopped: Arc<AtomicBool>,
     tail: Positions,
     group: Positions,
+    record: Record,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -39,22 +41,23 @@ type Positions = Arc<Mutex<BTreeMap<Place, i64>>>;
 
 impl Readers {
     /// Starts them.
-    pub fn start(bootstrap: &str, record: &Record) -> Result<Self> {
+    pub fn start(client: &ClientConfig, record: &Record) -> Result<Self> {
         let (tail, group) = (Positions::default(), Positions::default());
         let stopped = Arc::new(AtomicBool::new(false));
-        let mut threads = vec![follow(bootstrap, record, &tail, &stopped)?];
+        let mut threads = vec![follow(client, record, &tail, &stopped)?];
         for _ in 0..MEMBERS {
-            threads.push(join(bootstrap, record, &group, &stopped)?);
+            threads.push(join(client, record, &group, &stopped)?);
         }
-        Ok(Self { stopped, tail, group, threads })
+        Ok(Self { stopped, tail, group, record: record.clone(), threads })
     }
 
     /// Who has not read to these ends, which some may never: what was deleted was not for them.
+    #[must_use]
     pub fn behind(&self, ends: &BTreeMap<Place, i64>) -> Option<String> {
         let missing = |positions: &Positions| {
             let positions = positions.lock();
             let at = |place| positions.get(place).copied().unwrap_or(0);
-            let mut all = ends.iter().filter(|(place, _)| !topic_of(**place).shortened);
+            let mut all = ends.iter().filter(|(place, _)| !self.record.topic_of(**place).shortened);
             all.find(|(place, end)| at(place) < **end).map(|(place, _)| (*place, at(place)))
         };
         let of = |who, (place, at)| format!("{who} stands at {at} of {place}");
@@ -64,6 +67,7 @@ impl Readers {
     }
 
     /// The next offset of the tail reader.
+    #[must_use]
     pub fn tail(&self, place: Place) -> i64 {
         self.tail.lock().get(&place).copied().unwrap_or(0)
     }
@@ -80,19 +84,19 @@ impl Readers {
 
 /// Starts the reader that follows the ends, without a group.
 fn follow(
-    bootstrap: &str,
+    client: &ClientConfig,
     record: &Record,
     positions: &Positions,
     stopped: &Arc<AtomicBool>,
 ) -> Result<JoinHandle<()>> {
-    let consumer: BaseConsumer = settings::consumer(bootstrap).set("group.id", "none").create()?;
+    let consumer: BaseConsumer = consumer(client).set("group.id", "none").create()?;
     let mut passes = BTreeMap::new();
     let mut from = TopicPartitionList::new();
-    for place in places() {
+    for place in record.places() {
         let pass = record.unique();
         passes.insert(place, pass);
         record.note(Event::PassBegan { pass, place, reader: Reader::Tail });
-        from.add_partition_offset(topic_of(place).name, place.partition, Offset::Beginning)?;
+        from.add_partition_offset(record.topic_of(place).name, place.partition, Offset::Beginning)?;
     }
     consumer.assign(&from)?;
     let (record, positions) = (record.clone(), Arc::clone(positions));
@@ -101,7 +105,7 @@ fn follow(
         while !stopped.load(Ordering::Acquire) {
             // Errors say that the broker is away; the client tries again by itself.
             let Some(Ok(message)) = consumer.poll(POLL) else { continue };
-            let place = place_of(message.topic(), message.partition());
+            let place = record.place_of(message.topic(), message.partition());
             let Some((place, pass)) = place.and_then(|place| Some((place, *passes.get(&place)?)))
             else {
                 record.problem(format!("a record of {}, which nobody asked for", message.topic()));
@@ -138,7 +142,9 @@ impl ConsumerContext for Member {
             Rebalance::Assign(parts) => {
                 let mut held = self.held.lock();
                 for part in parts.elements() {
-                    let Some(place) = place_of(part.topic(), part.partition()) else { continue };
+                    let Some(place) = self.record.place_of(part.topic(), part.partition()) else {
+                        continue;
+                    };
                     let pass = self.record.unique();
                     held.passes.insert(place, pass);
                     let reader = Reader::Group;
@@ -159,7 +165,7 @@ impl Member {
         let positions = self.held.lock().positions.clone();
         let mut offsets = TopicPartitionList::new();
         for (place, offset) in &positions {
-            let (topic, partition) = (topic_of(*place).name, place.partition);
+            let (topic, partition) = (self.record.topic_of(*place).name, place.partition);
             if let Err(error) =
                 offsets.add_partition_offset(topic, partition, Offset::Offset(*offset))
             {
@@ -183,18 +189,19 @@ impl Member {
 
 /// Starts a member of the group.
 fn join(
-    bootstrap: &str,
+    client: &ClientConfig,
     record: &Record,
     positions: &Positions,
     stopped: &Arc<AtomicBool>,
 ) -> Result<JoinHandle<()>> {
     let member = Member { record: record.clone(), held: Mutex::default() };
-    let consumer: BaseConsumer<Member> = settings::consumer(bootstrap)
+    let consumer: BaseConsumer<Member> = consumer(client)
         .set("group.id", GROUP)
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "300")
         .create_with_context(member)?;
-    consumer.subscribe(&TOPICS.map(|topic| topic.name))?;
+    let names: Vec<&str> = record.topics().iter().map(|topic| topic.name).collect();
+    consumer.subscribe(&names)?;
     let (record, positions) = (record.clone(), Arc::clone(positions));
     let stopped = Arc::clone(stopped);
     Ok(std::thread::spawn(move || {
@@ -202,7 +209,7 @@ fn join(
         while !stopped.load(Ordering::Acquire) {
             if let Some(Ok(message)) = consumer.poll(POLL) {
                 let mut held = consumer.context().held.lock();
-                let place = place_of(message.topic(), message.partition());
+                let place = record.place_of(message.topic(), message.partition());
                 let Some((place, pass)) =
                     place.and_then(|place| Some((place, *held.passes.get(&place)?)))
                 else {

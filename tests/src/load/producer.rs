@@ -7,25 +7,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use odradek_tests::history::{Event, Guarantee, Place, ValueId};
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
 
-use crate::record::{Record, places, topic_of};
-use crate::settings;
+use super::Record;
+use crate::history::{Event, Guarantee, Place, ValueId};
 
-/// The codec and the guarantee of each producer.
-const PRODUCERS: [(&str, Guarantee); 5] = [
-    ("none", Guarantee::Idempotent),
-    ("lz4", Guarantee::Idempotent),
-    ("zstd", Guarantee::Idempotent),
-    ("gzip", Guarantee::AtLeastOnce),
-    ("snappy", Guarantee::AtLeastOnce),
-];
+/// The codec and the guarantee of a producer.
+pub type Kind = (&'static str, Guarantee);
+
 /// Records that a producer sends at once, and the pause after them.
 const BURST: usize = 5;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -33,17 +28,18 @@ const PAUSE: Duration = Duration::from_millis(10);
 const PADDING_BYTES: usize = 600;
 
 /// What each producer is promised, by its number.
-pub fn guarantees() -> impl Iterator<Item = (u32, Guarantee)> {
-    (0..).zip(PRODUCERS).map(|(number, (_, guarantee))| (number, guarantee))
+pub fn guarantees(kinds: &[Kind]) -> impl Iterator<Item = (u32, Guarantee)> {
+    (0..).zip(kinds).map(|(number, (_, guarantee))| (number, *guarantee))
 }
 
 /// All producers of a life.
+#[derive(Debug)]
 pub struct Producers {
     switches: Arc<Switches>,
     threads: Vec<JoinHandle<()>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Switches {
     paused: AtomicBool,
     stopped: AtomicBool,
@@ -73,13 +69,19 @@ impl ProducerContext for Context {
 
 impl Producers {
     /// Starts them, paused.
-    pub fn start(bootstrap: &str, record: &Record, seed: u64) -> Result<Self> {
+    pub fn start(
+        client: &ClientConfig,
+        record: &Record,
+        kinds: &[Kind],
+        seed: u64,
+    ) -> Result<Self> {
         let switches = Arc::new(Switches::default());
         switches.paused.store(true, Ordering::Release);
         let mut threads = Vec::new();
-        for (number, (codec, guarantee)) in (0..).zip(PRODUCERS) {
+        for (number, &(codec, guarantee)) in (0..).zip(kinds) {
             let idempotent = guarantee == Guarantee::Idempotent;
-            let producer: ThreadedProducer<Context> = settings::client(bootstrap)
+            let producer: ThreadedProducer<Context> = client
+                .clone()
                 .set("acks", "all")
                 .set("compression.type", codec)
                 .set("enable.idempotence", idempotent.to_string())
@@ -119,7 +121,7 @@ struct Producer {
 
 impl Producer {
     fn run(mut self, record: &Record, switches: &Switches) {
-        let places = places();
+        let places = record.places();
         while !switches.stopped.load(Ordering::Acquire) {
             if !switches.paused.load(Ordering::Acquire) {
                 for _ in 0..BURST {
@@ -139,9 +141,10 @@ impl Producer {
         let (value, stamp) = id.encode(&padding);
         // Noted first: its acknowledgement may come before `send` returns.
         record.note(Event::Sent(stamp));
-        let message = BaseRecord::<(), [u8], _>::with_opaque_to(topic_of(place).name, Box::new(id))
-            .partition(place.partition)
-            .payload(&value);
+        let message =
+            BaseRecord::<(), [u8], _>::with_opaque_to(record.topic_of(place).name, Box::new(id))
+                .partition(place.partition)
+                .payload(&value);
         match self.producer.send(message) {
             Ok(()) => _ = self.next.insert(place, sequence + 1),
             Err((error, _)) => {

@@ -4,22 +4,25 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use odradek_tests::history::{Content, Event, Place, Reader};
-use odradek_tests::wait::within;
 use rdkafka::TopicPartitionList;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
 use tokio::time::Instant;
 
-use crate::readers::{GROUP, Readers};
-use crate::record::{Record, places, topic_of};
-use crate::settings;
+use super::readers::{GROUP, Readers};
+use super::{Record, consumer};
+use crate::history::{Content, Event, Place, Reader};
+use crate::wait::within;
 
 /// How long the clients may take to be served again, and the log to be read.
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long one request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// Before that which has gone to another broker is asked for again.
+const MOVED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits until every record that was sent has its answer.
 pub async fn settle(record: &Record) -> Result<()> {
@@ -35,11 +38,10 @@ pub async fn caught_up(readers: &Readers, ends: &BTreeMap<Place, i64>) -> Result
 
 /// Notes bounds, contents and committed offsets of all partitions, and answers their ends. Nobody
 /// may produce meanwhile.
-pub async fn look(bootstrap: &str, record: &Record) -> Result<BTreeMap<Place, i64>> {
-    let (bootstrap, record) = (bootstrap.to_owned(), record.clone());
+pub async fn look(client: &ClientConfig, record: &Record) -> Result<BTreeMap<Place, i64>> {
+    let (client, record) = (client.clone(), record.clone());
     tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer =
-            settings::consumer(&bootstrap).set("group.id", GROUP).create()?;
+        let consumer: BaseConsumer = consumer(&client).set("group.id", GROUP).create()?;
         let ends = bounds(&consumer, &record)?;
         committed(&consumer, &record)?;
         scan(&consumer, &record, &ends)?;
@@ -51,27 +53,62 @@ pub async fn look(bootstrap: &str, record: &Record) -> Result<BTreeMap<Place, i6
 
 fn bounds(consumer: &BaseConsumer, record: &Record) -> Result<BTreeMap<Place, i64>> {
     let mut ends = BTreeMap::new();
-    for place in places() {
-        let (start, end) =
-            consumer.fetch_watermarks(topic_of(place).name, place.partition, REQUEST_LIMIT)?;
+    for place in record.places() {
+        let topic = record.topic_of(place).name;
+        let asked = watermarks(consumer, topic, place.partition);
+        let (start, end) = asked.with_context(|| format!("the bounds of {place}"))?;
         record.note(Event::Bounds { place, start, end });
         ends.insert(place, end);
     }
     Ok(ends)
 }
 
+/// Where a partition begins and ends.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    again_where_it_went(|| consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT))
+}
+
+/// Asks again what has gone to another broker meanwhile, or comes from one. The client finds it there, but gives
+/// its user the first answer.
+fn again_where_it_went<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    let begun = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if has_moved(&error) && begun.elapsed() < REQUEST_LIMIT => {
+                std::thread::sleep(MOVED_PAUSE);
+            }
+            asked => return asked,
+        }
+    }
+}
+
+fn has_moved(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+        )
+    )
+}
+
 fn committed(consumer: &BaseConsumer, record: &Record) -> Result<()> {
     let mut asked = TopicPartitionList::new();
     let mut questions = Vec::new();
-    for place in places() {
-        asked.add_partition(topic_of(place).name, place.partition);
+    for place in record.places() {
+        asked.add_partition(record.topic_of(place).name, place.partition);
         let ask = record.unique();
         record.note(Event::OffsetAsked { ask, place });
         questions.push((ask, place));
     }
-    let answer = consumer.committed_offsets(asked, REQUEST_LIMIT)?;
+    let answer = again_where_it_went(|| {
+        // The client's answers stand in the list that it is given.
+        consumer.committed_offsets(asked.clone(), REQUEST_LIMIT)
+    })?;
     for (ask, place) in questions {
-        let found = answer.find_partition(topic_of(place).name, place.partition);
+        let found = answer.find_partition(record.topic_of(place).name, place.partition);
         let found = found.context("OffsetFetch left a partition out")?;
         found.error()?;
         let offset = match found.offset() {
@@ -91,7 +128,7 @@ fn scan(consumer: &BaseConsumer, record: &Record, ends: &BTreeMap<Place, i64>) -
     for (&place, &until) in ends {
         let pass = record.unique();
         record.note(Event::PassBegan { pass, place, reader: Reader::Scan { until } });
-        from.add_partition_offset(topic_of(place).name, place.partition, Offset::Beginning)?;
+        from.add_partition_offset(record.topic_of(place).name, place.partition, Offset::Beginning)?;
         open.insert(place, (pass, until));
     }
     consumer.assign(&from)?;
@@ -118,7 +155,7 @@ fn read_while_it_flows(consumer: &BaseConsumer, record: &Record, open: &mut Open
         let Some(polled) = consumer.poll(QUIET) else { return Ok(()) };
         // A connection that was lost is made again.
         let Ok(message) = polled else { continue };
-        let place = crate::record::place_of(message.topic(), message.partition());
+        let place = record.place_of(message.topic(), message.partition());
         let place = place.context("a record of a topic that was not asked for")?;
         let Some(&(pass, until)) = open.get(&place) else { continue };
         let offset = message.offset();
@@ -136,8 +173,8 @@ fn read_while_it_flows(consumer: &BaseConsumer, record: &Record, open: &mut Open
 /// Ends the passes over partitions of which nothing is left to be read.
 fn end_what_is_gone(consumer: &BaseConsumer, record: &Record, open: &mut Open) -> Result<()> {
     for (place, (pass, until)) in open.clone() {
-        let (topic, partition) = (topic_of(place).name, place.partition);
-        let (start, _) = consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT)?;
+        let (topic, partition) = (record.topic_of(place).name, place.partition);
+        let (start, _) = watermarks(consumer, topic, partition)?;
         if start >= until {
             record.note(Event::ScanEnded { pass });
             open.remove(&place);

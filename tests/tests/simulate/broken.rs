@@ -1,0 +1,54 @@
+//! Promises that are broken on purpose, to see that it is noticed. The store lies; the brokers are as they are.
+
+use std::time::Duration;
+
+use odradek_common::random::SharedRandom;
+use odradek_storage::store::sim::{Lie, SimStore};
+
+use crate::node;
+
+/// A promise to break on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Broken {
+    /// The store forgets slots that it acknowledged.
+    SlotsForgotten,
+    /// A slot is acknowledged before it has landed.
+    SlotsHurried,
+    /// A takeover does not seal what it reads.
+    SealsForgotten,
+}
+
+/// Of so many slots one is forgotten, where they are.
+const ONE_IN: u64 = 20;
+
+/// A slot that is acknowledged before it has landed lands so much later, at most.
+const LATER_MS: u64 = 2_000;
+
+impl Broken {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::SlotsForgotten, Self::SlotsHurried, Self::SealsForgotten];
+
+    /// How violations begin by which it is noticed.
+    pub fn symptoms(self) -> &'static [&'static str] {
+        &["lost: "]
+    }
+
+    /// Makes the store lie.
+    pub fn breaks(self, store: &SimStore, random: SharedRandom) {
+        store.lie_about(move |host, key| {
+            let (_, slot) = key.as_ref().split_once("/wal/")?;
+            let (owner, _) = slot.split_once('/')?;
+            let is_owner = host == node::name(owner.parse().ok()?);
+            let is_drawn = || random.next_u64().is_multiple_of(ONE_IN);
+            match self {
+                Self::SlotsForgotten => (is_owner && is_drawn()).then_some(Lie::Forgets),
+                Self::SlotsHurried if is_owner => {
+                    let later_ms = random.next_u64() % LATER_MS;
+                    Some(Lie::Hurries(Duration::from_millis(later_ms)))
+                }
+                Self::SlotsHurried => None,
+                Self::SealsForgotten => (!is_owner).then_some(Lie::Forgets),
+            }
+        });
+    }
+}
