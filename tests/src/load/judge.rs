@@ -12,17 +12,22 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
 use tokio::time::Instant;
 
+use super::overheard::Overheard;
 use super::readers::{GROUP, Readers};
 use super::{Record, consumer};
 use crate::history::{Content, Event, Place, Reader};
+use crate::program::say;
 use crate::wait::within;
+
+/// The client that looks.
+type Looking = BaseConsumer<Overheard>;
 
 /// How long the clients may take to be served again, and the log to be read.
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long one request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// Before that which has gone to another broker is asked for again.
-const MOVED_PAUSE: Duration = Duration::from_millis(100);
+/// Before that is asked for again which has gone to another broker, or is on its way.
+const AGAIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits until every record that was sent has its answer.
 pub async fn settle(record: &Record) -> Result<()> {
@@ -41,17 +46,26 @@ pub async fn caught_up(readers: &Readers, ends: &BTreeMap<Place, i64>) -> Result
 pub async fn look(client: &ClientConfig, record: &Record) -> Result<BTreeMap<Place, i64>> {
     let (client, record) = (client.clone(), record.clone());
     tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = consumer(&client).set("group.id", GROUP).create()?;
-        let ends = bounds(&consumer, &record)?;
-        committed(&consumer, &record)?;
-        scan(&consumer, &record, &ends)?;
-        // Deletion may have overtaken the scan; the starts of now say how far.
-        bounds(&consumer, &record)
+        let mut config = Overheard::listen(consumer(&client));
+        let consumer = config.set("group.id", GROUP).create_with_context(Overheard::new())?;
+        let looked = look_with(&consumer, &record);
+        if looked.is_err() {
+            say(&format!("what the client that looks said last:\n{}", consumer.context().lines()))?;
+        }
+        looked
     })
     .await?
 }
 
-fn bounds(consumer: &BaseConsumer, record: &Record) -> Result<BTreeMap<Place, i64>> {
+fn look_with(consumer: &Looking, record: &Record) -> Result<BTreeMap<Place, i64>> {
+    let ends = bounds(consumer, record)?;
+    committed(consumer, record).context("the committed offsets")?;
+    scan(consumer, record, &ends)?;
+    // Deletion may have overtaken the scan; the starts of now say how far.
+    bounds(consumer, record)
+}
+
+fn bounds(consumer: &Looking, record: &Record) -> Result<BTreeMap<Place, i64>> {
     let mut ends = BTreeMap::new();
     for place in record.places() {
         let topic = record.topic_of(place).name;
@@ -64,29 +78,33 @@ fn bounds(consumer: &BaseConsumer, record: &Record) -> Result<BTreeMap<Place, i6
 }
 
 /// Where a partition begins and ends.
-fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
-    again_where_it_went(|| consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT))
+fn watermarks(consumer: &Looking, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    while_it_moves(|| consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT))
 }
 
 /// Asks again what has gone to another broker meanwhile, or comes from one. The client finds it there, but gives
-/// its user the first answer.
-fn again_where_it_went<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+/// its user the first answer, where other clients try again.
+fn while_it_moves<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
     let begun = Instant::now();
     loop {
         match ask() {
-            Err(error) if has_moved(&error) && begun.elapsed() < REQUEST_LIMIT => {
-                std::thread::sleep(MOVED_PAUSE);
+            Err(error) if moves(&error) && begun.elapsed() < REQUEST_LIMIT => {
+                std::thread::sleep(AGAIN_PAUSE);
             }
             asked => return asked,
         }
     }
 }
 
-fn has_moved(error: &KafkaError) -> bool {
+fn moves(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(
             RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::RequestTimedOut
                 | RDKafkaErrorCode::NotCoordinator
                 | RDKafkaErrorCode::CoordinatorLoadInProgress
                 | RDKafkaErrorCode::CoordinatorNotAvailable
@@ -94,7 +112,7 @@ fn has_moved(error: &KafkaError) -> bool {
     )
 }
 
-fn committed(consumer: &BaseConsumer, record: &Record) -> Result<()> {
+fn committed(consumer: &Looking, record: &Record) -> Result<()> {
     let mut asked = TopicPartitionList::new();
     let mut questions = Vec::new();
     for place in record.places() {
@@ -103,7 +121,7 @@ fn committed(consumer: &BaseConsumer, record: &Record) -> Result<()> {
         record.note(Event::OffsetAsked { ask, place });
         questions.push((ask, place));
     }
-    let answer = again_where_it_went(|| {
+    let answer = while_it_moves(|| {
         // The client's answers stand in the list that it is given.
         consumer.committed_offsets(asked.clone(), REQUEST_LIMIT)
     })?;
@@ -121,7 +139,7 @@ fn committed(consumer: &BaseConsumer, record: &Record) -> Result<()> {
 }
 
 /// Reads every partition from its beginning to its end.
-fn scan(consumer: &BaseConsumer, record: &Record, ends: &BTreeMap<Place, i64>) -> Result<()> {
+fn scan(consumer: &Looking, record: &Record, ends: &BTreeMap<Place, i64>) -> Result<()> {
     let mut from = TopicPartitionList::new();
     // What is still to be read: the pass and the end.
     let mut open = BTreeMap::new();
@@ -149,7 +167,7 @@ fn scan(consumer: &BaseConsumer, record: &Record, ends: &BTreeMap<Place, i64>) -
 type Open = BTreeMap<Place, (u64, i64)>;
 
 /// Reads until nothing came for a moment or all is read.
-fn read_while_it_flows(consumer: &BaseConsumer, record: &Record, open: &mut Open) -> Result<()> {
+fn read_while_it_flows(consumer: &Looking, record: &Record, open: &mut Open) -> Result<()> {
     const QUIET: Duration = Duration::from_millis(300);
     while !open.is_empty() {
         let Some(polled) = consumer.poll(QUIET) else { return Ok(()) };
@@ -171,7 +189,7 @@ fn read_while_it_flows(consumer: &BaseConsumer, record: &Record, open: &mut Open
 }
 
 /// Ends the passes over partitions of which nothing is left to be read.
-fn end_what_is_gone(consumer: &BaseConsumer, record: &Record, open: &mut Open) -> Result<()> {
+fn end_what_is_gone(consumer: &Looking, record: &Record, open: &mut Open) -> Result<()> {
     for (place, (pass, until)) in open.clone() {
         let (topic, partition) = (record.topic_of(place).name, place.partition);
         let (start, _) = watermarks(consumer, topic, partition)?;

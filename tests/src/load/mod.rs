@@ -4,6 +4,7 @@
 mod config;
 mod ending;
 mod judge;
+mod overheard;
 mod producer;
 mod readers;
 mod record;

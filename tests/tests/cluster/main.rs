@@ -41,6 +41,8 @@ struct Tally {
     passed: u64,
     failed: u64,
     waited: Vec<Duration>,
+    /// What is wrong, a line each.
+    problems: Vec<String>,
 }
 
 #[tokio::main]
@@ -67,6 +69,10 @@ async fn main() -> Result<ExitCode> {
         failed += tally.failed;
         say(&format!("{scenario}: {tally}"))?;
     }
+    // Once more where a reader looks first: logs of brokers stand between.
+    for problem in tallies.iter().flat_map(|(_, tally)| &tally.problems) {
+        say(problem)?;
+    }
     say(&format!("cluster: {passed} passed, {failed} failed"))?;
     Ok(ExitCode::from(u8::from(failed > 0 || passed == 0)))
 }
@@ -84,8 +90,7 @@ async fn one_life(
     let mut life = match Life::begin(minio, &prefix, seed).await {
         Ok(life) => life,
         Err(error) => {
-            tally.failed += 1;
-            return say(&format!("{scenario} seed {seed}: FAILED: no cluster: {error:#}"));
+            return tally.fail(format!("{scenario} seed {seed}: FAILED: no cluster: {error:#}"));
         }
     };
     for _ in 0..rounds {
@@ -96,15 +101,15 @@ async fn one_life(
         if round.problems.is_empty() {
             continue;
         }
-        say(&format!("{scenario} round {number} failed with seed {seed}:"))?;
-        for problem in &round.problems {
-            say(&format!("  {problem}"))?;
+        for problem in round.problems {
+            let line = format!("{scenario} round {number} failed with seed {seed}: {problem}");
+            say(&line)?;
+            tally.problems.push(line);
         }
         return say(&life.report().await?);
     }
     if let Err(error) = life.end().await {
-        tally.failed += 1;
-        say(&format!("{scenario} seed {seed}: FAILED: at the end: {error:#}"))?;
+        tally.fail(format!("{scenario} seed {seed}: FAILED: at the end: {error:#}"))?;
     }
     Ok(())
 }
@@ -121,6 +126,14 @@ impl Tally {
             self.failed += 1;
         }
         self.waited.extend(round.waited);
+    }
+
+    /// Counts what fails beside the rounds.
+    fn fail(&mut self, problem: String) -> Result<()> {
+        self.failed += 1;
+        say(&problem)?;
+        self.problems.push(problem);
+        Ok(())
     }
 }
 
