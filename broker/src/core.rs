@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::{Attempts, Begun};
+use crate::backlog::Backlog;
 use crate::fetch_sessions::FetchSessions;
 use crate::group::GroupService;
 use crate::handover::HandedSlots;
@@ -115,6 +116,8 @@ pub struct Core {
     pub attempts: Arc<Attempts>,
     /// Slots of this broker's chain that it handed over.
     pub handed_slots: HandedSlots,
+    /// Room for what is not yet in segments.
+    pub backlog: Backlog,
     /// Held by the round of flushing, or the handover, that is under way.
     pub flushing: tokio::sync::Mutex<()>,
     /// Cancelled when the process stops: no new requests are taken.
@@ -138,6 +141,11 @@ impl Core {
     #[must_use]
     pub fn producer_expiration_ms(&self) -> i64 {
         i64::try_from(self.settings().producers.id_expiration.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Looks how much is acknowledged here and not yet in segments, by which producers are slowed.
+    pub fn look_at_backlog(&self) {
+        self.backlog.set(self.logs.all().iter().map(|log| log.gathered()).sum());
     }
 
     /// The chain that this broker writes.

@@ -5,6 +5,7 @@ pub mod admin_http;
 mod aside;
 pub mod attempts;
 pub mod background;
+pub mod backlog;
 pub mod cli;
 pub mod client;
 pub mod confirmation;

@@ -35,6 +35,7 @@ use tracing::{info, warn};
 
 use crate::admin_http::{AdminServer, recorder};
 use crate::background::{self, settings::AlteredSettings};
+use crate::backlog::Backlog;
 use crate::core::{Core, Limits};
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::fetch_sessions::FetchSessions;
@@ -447,6 +448,7 @@ impl Parts {
         let store = opened.store.retrying();
         let catalog = Arc::new(Catalog::new(store.clone(), names.clone(), CATALOG_CACHE_BYTES));
         let reader = LogReader::new(store, names.clone(), wals.clone(), settings.cache.block_bytes);
+        let flush = &settings.background;
         let core = Core {
             me,
             cluster: opened.cluster,
@@ -468,6 +470,7 @@ impl Parts {
             request_bytes: RequestBudget::new(settings.network.queued_max_request_bytes),
             answer_bytes: AnswerBudget::new(ANSWER_BYTES),
             refused_bytes: RequestBudget::new(REFUSED_BATCHES_BYTES),
+            backlog: Backlog::new(flush.backlog_max_bytes, flush.flush_bytes),
             connections: Arc::new(Connections::default()),
             attempts: Arc::default(),
             handed_slots: HandedSlots::default(),
@@ -508,6 +511,7 @@ fn spawn_background(
     spawn(vital, stop, "takeovers", background::takeover::run(core.clone()));
     spawn(vital, stop, "altered settings", altered.run(core.clone()));
     spawn(vital, stop, "flush", background::flush::run(core.clone()));
+    spawn(vital, stop, "backlog", background::backlog::run(core.clone()));
     spawn(vital, stop, "merge", background::merge::run(core.clone()));
     spawn(vital, stop, "retention", background::retention::run(core.clone()));
     spawn(vital, stop, "producer expiry", background::expire::run(core.clone()));

@@ -11,4 +11,5 @@ pub mod limits;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod phases;
+pub mod pressure;
 pub mod random;

@@ -277,8 +277,10 @@ pub const MERGE_INDEX_OBJECTS: usize = 8;
 pub const MERGE_LEFT_OUT: Duration = Duration::from_secs(600);
 /// Bytes of a slot's footer, and of the list of its predecessor's partitions.
 pub const SLOT_FOOTER_BYTES: u64 = 64 << 20;
-/// The longest that a producer is slowed while a chain's un-landed bytes are below their limit.
-pub const CHAIN_ROOM_DELAY_MAX: Duration = Duration::from_millis(100);
+/// Bytes of memory of the index of what is durable and not yet in segments, at which producers wait.
+pub const BACKLOG_INDEX_BYTES: u64 = 512 << 20;
+/// The longest that a producer is slowed while what it fills is below its limit.
+pub const ROOM_DELAY_MAX: Duration = Duration::from_millis(100);
 /// Slots of a chain on the disk: one is written while the next waits, complete.
 pub const DISK_WINDOW: u32 = 2;
 /// Trimmed slots that are deleted together.

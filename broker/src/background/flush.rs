@@ -48,10 +48,13 @@ pub async fn run(core: Arc<Core>) {
     loop {
         tokio::time::sleep(LOOK.min(interval)).await;
         let logs = core.logs.all();
-        let gathered: u64 = logs.iter().map(|log| log.unflushed_bytes()).sum();
-        let hurried = logs.iter().filter(|log| !left_out.contains(&log.id));
-        let hurried: u64 = hurried.map(|log| log.unflushed_bytes()).sum();
-        if hurried < bytes && (last.elapsed() < interval || gathered == 0) {
+        let (waiting, hurried): (Vec<_>, Vec<_>) =
+            logs.iter().partition(|log| left_out.contains(&log.id));
+        let of = |logs: Vec<&Arc<PartitionLog>>| -> u64 {
+            logs.iter().map(|log| log.gathered().log_bytes).sum()
+        };
+        let (waiting, hurried) = (of(waiting), of(hurried));
+        if hurried < bytes && (last.elapsed() < interval || waiting + hurried == 0) {
             continue;
         }
         match now(&core).await {

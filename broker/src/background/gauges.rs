@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use odradek_common::ids::TopicPartition;
 use odradek_common::limits::{
-    ANSWER_BYTES, COORDINATOR_LIVE_BYTES, GROUP_LAG_SERIES, GROUP_MEMORY_BYTES,
+    ANSWER_BYTES, BACKLOG_INDEX_BYTES, COORDINATOR_LIVE_BYTES, GROUP_LAG_SERIES, GROUP_MEMORY_BYTES,
 };
 use odradek_storage::metric_names as storage_names;
 use tracing::warn;
 
 use crate::admin_http::recorder::Shown;
+use crate::backlog::Gathered;
 use crate::core::Core;
 use crate::group::{CommittedOffset, GroupState};
 use crate::metric_names as names;
@@ -32,17 +33,18 @@ fn set(core: &Core) {
     let image = core.image();
     let logs = core.logs.all();
     let offline = image.partitions().filter(|(_, p)| !image.is_live(p.owner)).count();
-    let unflushed: u64 = logs.iter().map(|log| log.unflushed_bytes()).sum();
+    let unflushed: Gathered = logs.iter().map(|log| log.gathered()).sum();
     metrics::gauge!(names::TOPICS).set(image.live_topics().count() as f64);
     metrics::gauge!(names::PARTITIONS).set(image.partition_count() as f64);
     metrics::gauge!(names::PARTITIONS_OWNED).set(logs.len() as f64);
     metrics::gauge!(names::OFFLINE_PARTITIONS).set(offline as f64);
     metrics::gauge!(names::CONNECTIONS).set(core.connections.open() as f64);
-    metrics::gauge!(names::UNFLUSHED_BYTES).set(unflushed as f64);
+    metrics::gauge!(names::UNFLUSHED_BYTES).set(unflushed.log_bytes as f64);
     metrics::gauge!(names::ACTIVE_CONTROLLER).set(f64::from(u8::from(core.metadata.is_leader())));
     metrics::gauge!(names::METADATA_APPLIED_INDEX).set(image.applied_index() as f64);
     metrics::gauge!(names::BROKER_EPOCH).set(core.me.epoch.0 as f64);
     memory(core);
+    budget("index of the backlog", unflushed.index_bytes, BACKLOG_INDEX_BYTES);
     // The chain sets these when it moves; while it does not, it is the age that tells.
     let chain = core.chain.stats();
     let age = chain.oldest_unlanded.as_secs_f64();

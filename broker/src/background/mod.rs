@@ -1,6 +1,7 @@
 //! What a broker does by itself: flush, merge, retention, collection, and taking up what the
 //! metadata gives it.
 
+pub mod backlog;
 pub mod collect;
 pub mod copies;
 pub mod expire;

@@ -268,7 +268,11 @@ impl Produce<'_> {
         if log.is_new_producer(&batch.header) && self.is_behind(numbered) {
             return Err(behind_a_refused());
         }
-        match tokio::time::timeout_at(self.deadline, log.chain().room()).await {
+        let room = async {
+            self.core.backlog.room().await;
+            log.chain().room().await
+        };
+        match tokio::time::timeout_at(self.deadline, room).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(chain_error(&error)),
             Err(_) => {

@@ -133,7 +133,7 @@ async fn a_flush_may_end_with_any_slot() {
     let mut by_slot = BTreeMap::new();
     log.add_unflushed(&mut by_slot);
     assert!(by_slot.keys().copied().eq(slots.iter().copied()));
-    assert_eq!(by_slot.values().sum::<u64>(), log.unflushed_bytes());
+    assert_eq!(by_slot.values().sum::<u64>(), log.gathered().log_bytes);
     let all = log.plan_flush(None, 1, i64::MAX).unwrap();
     assert_eq!((all.next_offset, all.slots.len()), (9, 3));
     for (slot, base) in slots.iter().zip([0, 3, 6]) {

@@ -211,7 +211,7 @@ async fn produce(wire: &mut Wire, topic: &str, values: &[Vec<u8>]) {
 
 /// Waits until everything is in segments.
 async fn settled(life: &Life) {
-    let flushed = || life.core().logs.all().iter().all(|log| log.unflushed_bytes() == 0);
+    let flushed = || life.core().logs.all().iter().all(|log| log.gathered().log_bytes == 0);
     eventually(flushed).await;
 }
 

@@ -134,6 +134,49 @@ fn slows_refuses_and_passes(outage: Outage) {
     life.crash();
 }
 
+/// A log on the disk takes what the store does not: to a limit.
+#[test]
+fn what_an_outage_leaves_in_the_log_is_bounded() {
+    let (store, faults) = store(1);
+    let flags = [
+        "storage.url=memory://whole",
+        "wal.kind=disk",
+        "flush.bytes=65536",
+        "flush.interval.ms=100",
+        "flush.backlog.max.bytes=1048576",
+    ];
+    let life = Life::start(settings(&flags), &SimFiles::new(), Some(store), 1).unwrap();
+    client().block_on(async {
+        let mut wire = Wire::open(life.port).await.unwrap();
+        wire.create("t", 1).await.unwrap();
+        let request = produce_request("t", 0, batch(-1, -1, &[vec![7; 200_000]]), 500);
+        faults.outage(Outage::Refused);
+        let mut acknowledged = 0;
+        let refused = loop {
+            let answer = wire.call(&request, 11).await.unwrap();
+            match answer.responses[0].partition_responses[0].error_code {
+                0 => acknowledged += 1,
+                code => break code,
+            }
+            assert!(acknowledged < 10_000, "there is no limit");
+        };
+        // REQUEST_TIMED_OUT: may be tried again.
+        assert_eq!(refused, 7);
+        assert!(acknowledged >= 5, "{acknowledged} are less than the limit");
+        faults.outage(Outage::None);
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let answer = wire.call(&request, 11).await.unwrap();
+            if answer.responses[0].partition_responses[0].error_code == 0 {
+                break;
+            }
+            assert!(Instant::now() < until, "it does not recover");
+        }
+        assert_eq!(wire.read("t", 0, 0, 0).await.unwrap().len(), acknowledged + 1);
+    });
+    life.crash();
+}
+
 /// Producers do not notice an outage, operators have to.
 #[test]
 fn an_outage_is_told_where_the_wal_is_a_disk() {

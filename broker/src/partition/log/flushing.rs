@@ -8,6 +8,7 @@ use odradek_storage::range::{Place, Range};
 use odradek_storage::wal::ProducerBatch;
 
 use super::{Offsets, PartitionLog};
+use crate::backlog::Gathered;
 use crate::partition::producers::Producers;
 
 /// What a flush takes from a partition.
@@ -41,10 +42,16 @@ impl PartitionLog {
         state.unflushed.front().and_then(slot_of)
     }
 
-    /// Durable bytes that were not flushed yet.
+    /// What is durable and was not flushed yet.
     #[must_use]
-    pub fn unflushed_bytes(&self) -> u64 {
-        self.state.lock().unflushed.iter().map(|r| r.length).sum()
+    pub fn gathered(&self) -> Gathered {
+        let state = self.state.lock();
+        let index_bytes = state.unflushed.len() * size_of::<Range>()
+            + state.unflushed_batches.len() * size_of::<(ProducerBatch, i64)>();
+        Gathered {
+            log_bytes: state.unflushed.iter().map(|range| range.length).sum(),
+            index_bytes: index_bytes as u64,
+        }
     }
 
     /// Adds the durable bytes that were not flushed yet to those of their slots.

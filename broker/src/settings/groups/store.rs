@@ -96,6 +96,10 @@ settings! {
         /// Bytes of records outside segments at which a flush begins.
         "flush.bytes" => flush_bytes: u64 =
             Long(Some("134217728")), AtLeast(1024), Own, ReadOnly;
+        /// Bytes of records outside segments at which producers wait; from half of it on they are slowed. It is
+        /// what an outage of the store may fill of the disk. Four times `flush.bytes` at least.
+        "flush.backlog.max.bytes" => backlog_max_bytes: u64 =
+            Long(Some("8589934592")), AtLeast(1_048_576), Own, ReadOnly;
         /// How often index objects are merged into manifests.
         "merge.interval.ms" => merge_interval: Duration =
             Long(Some("60000")), Between(10, 86_400_000), Own, ReadOnly;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odradek_common::ids::SlotNumber;
-use odradek_common::limits::CHAIN_ROOM_DELAY_MAX;
+use odradek_common::pressure;
 use tokio::time::{Instant, timeout_at};
 
 use super::ChainError;
@@ -58,6 +58,7 @@ impl ChainHandle {
     /// The chain has ended.
     pub async fn room(&self) -> Result<(), ChainError> {
         let start = Instant::now();
+        let limit = self.shared.options.unlanded_bytes_max as u64;
         loop {
             let landing = self.shared.room.notified();
             let deadline = {
@@ -65,7 +66,7 @@ impl ChainHandle {
                 if let Some(error) = state.ended() {
                     return Err(error.clone());
                 }
-                self.delay(state.unlanded_bytes()).map(|delay| start + delay)
+                pressure::delay(state.unlanded_bytes() as u64, limit).map(|delay| start + delay)
             };
             match deadline {
                 Some(deadline) if deadline <= Instant::now() => return Ok(()),
@@ -74,18 +75,6 @@ impl ChainHandle {
                 None => landing.await,
             }
         }
-    }
-
-    /// How long an append has to wait with so many bytes not landed; `None`: for landings.
-    fn delay(&self, unlanded_bytes: usize) -> Option<Duration> {
-        let limit = self.shared.options.unlanded_bytes_max;
-        let free = limit / 2;
-        if unlanded_bytes >= limit {
-            return None;
-        }
-        let over = unlanded_bytes.saturating_sub(free);
-        let permille = u32::try_from(over * 1000 / (limit - free)).unwrap_or(1000);
-        Some(CHAIN_ROOM_DELAY_MAX * permille / 1000)
     }
 
     /// Waits until `slot` and every earlier slot is durable (law 2.2).
