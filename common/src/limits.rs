@@ -60,6 +60,9 @@ pub const REQUEST_SMALL_BYTES: usize = 64 << 10;
 pub const REQUEST_ELEMENTS_AT_ONCE: usize = 4_096;
 /// How long a connection's requests are taken up one behind the other before others have theirs.
 pub const CONNECTION_TURN: Duration = Duration::from_millis(1);
+/// For so long after a partition was taken up, a batch may be missing before another one because its client is still
+/// to hear that the leader before refused it: longer than that one lets it wait.
+pub const SEQUENCES_SETTLE: Duration = Duration::from_secs(10);
 /// Bytes that all connections together may remember of refused batches of idempotent producers; a
 /// connection for which there is no room is closed ...
 pub const REFUSED_BATCHES_BYTES: usize = 32 << 20;

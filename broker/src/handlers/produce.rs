@@ -32,6 +32,9 @@ const PARKED_MAX: Duration = Duration::from_secs(5);
 /// From this version on an answer tells who leads what is not led here.
 const LEADERS_SINCE: i16 = 10;
 
+const NOT_SETTLED: &str = "a batch before this one may still come from the leader before";
+const NOT_CONFIRMED: &str = "this broker may not lead the partition any more";
+
 /// What became of one batch, before its slot is durable, and the log that it is in.
 type Outcome = Result<(Appended, Arc<PartitionLog>), AppendError>;
 
@@ -103,7 +106,8 @@ pub(super) async fn produce(
 }
 
 /// That a batch is missing, or too old, only the owner knows: one that was fenced and has not heard of it yet
-/// lacks what the next owner has, and its word would end the producer (law 5.3).
+/// lacks what the next owner has, and its word would end the producer (law 5.3). And one that has just taken the
+/// partition up may have overtaken the refusal of the batch before by the last owner.
 async fn confirm_gaps(core: &Core, topics: &mut [PendingTopic], deadline: Instant) {
     let mut confirmation = Confirmation::new(core);
     for topic in topics {
@@ -113,14 +117,16 @@ async fn confirm_gaps(core: &Core, topics: &mut [PendingTopic], deadline: Instan
                 continue;
             }
             let at = TopicPartition { topic: topic.id, partition: pending.index };
-            let is_owner = match core.logs.get(&at) {
-                Some(log) => {
-                    timeout_at(deadline, confirmation.of(&log)).await.is_ok_and(|c| c.is_ok())
-                }
-                None => false,
+            let is_gap = error.code == ResponseError::OutOfOrderSequenceNumber;
+            let doubt = match core.logs.get(&at) {
+                Some(log) if is_gap && !log.is_settled() => Some(NOT_SETTLED),
+                Some(log) => match timeout_at(deadline, confirmation.of(&log)).await {
+                    Ok(Ok(())) => None,
+                    _ => Some(NOT_CONFIRMED),
+                },
+                None => Some(NOT_CONFIRMED),
             };
-            if !is_owner {
-                let message = "this broker may not lead the partition any more";
+            if let Some(message) = doubt {
                 *error = AppendError::new(ResponseError::NotLeaderOrFollower, message);
             }
         }

@@ -14,10 +14,12 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use odradek_common::batch::{Batch, BatchHeader, TimestampType};
 use odradek_common::ids::{GroupId, LeaderEpoch, SlotNumber, TopicPartition};
+use odradek_common::limits::SEQUENCES_SETTLE;
 use odradek_storage::range::Range;
 use odradek_storage::wal::{AppendedBatch, ChainHandle, ProducerBatch};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::cache::{CachedBatch, LogCache};
 use super::producers::{self, Producers, Sequenced};
@@ -133,6 +135,7 @@ pub struct PartitionLog {
     /// Held by who changes `rules`.
     refreshing: Mutex<()>,
     chain: ChainHandle,
+    taken_up: Instant,
     /// What comes and goes.
     pub traffic: Traffic,
     state: Mutex<State>,
@@ -169,6 +172,7 @@ impl PartitionLog {
             rules: ArcSwap::from_pointee(rules),
             refreshing: Mutex::new(()),
             chain,
+            taken_up: Instant::now(),
             traffic: Traffic::default(),
             state: Mutex::new(state),
         }
@@ -181,6 +185,12 @@ impl PartitionLog {
         if let Some(rules) = rules().filter(|rules| *rules != self.rules()) {
             self.rules.store(Arc::new(rules));
         }
+    }
+
+    /// Whether it is owned here for so long that a gap in a sequence is one, and not the change of the leader.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.taken_up.elapsed() >= SEQUENCES_SETTLE
     }
 
     /// The topic settings in force.

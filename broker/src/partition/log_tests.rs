@@ -10,6 +10,7 @@ use odradek_common::batch::TimestampType;
 use odradek_common::ids::{
     BrokerEpoch, BrokerId, ChainId, ClusterId, GroupId, LeaderEpoch, TopicId, TopicPartition,
 };
+use odradek_common::limits::SEQUENCES_SETTLE;
 use odradek_common::random::{SeededRandom, SharedRandom};
 use odradek_storage::names::{ChainRef, Names};
 use odradek_storage::wal::{Chain, ChainHandle, ChainOptions, ObjectOptions, ObjectWal};
@@ -83,6 +84,14 @@ async fn a_duplicate_names_the_original_and_waits_for_its_slot() {
     assert_eq!(log.offsets().append_end, 3, "nothing was appended twice");
     let gap = log.append(sequenced(7, 0, 5, 1), 1).await.unwrap_err();
     assert_eq!(gap.code, ResponseError::OutOfOrderSequenceNumber);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gaps_count_when_the_partition_was_here_for_a_while() {
+    let (_logs, log) = log_from(0);
+    assert!(!log.is_settled());
+    tokio::time::advance(SEQUENCES_SETTLE).await;
+    assert!(log.is_settled());
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use kafka_protocol::messages::ProduceRequest;
 use odradek_broker::core::Core;
 use odradek_common::files::sim::SimFiles;
 use odradek_common::ids::TopicPartition;
+use odradek_common::limits::SEQUENCES_SETTLE;
 use odradek_storage::store::faulty::Outage;
+use tokio::time::Instant;
 
 use super::life::{Life, settings};
 use super::store_faults::{client, object, store};
@@ -15,6 +17,7 @@ use super::wire::{Wire, batch, produce_request};
 const UNKNOWN_TOPIC: i16 = 3;
 const NOT_LEADER: i16 = 6;
 const TIMED_OUT: i16 = 7;
+const OUT_OF_ORDER: i16 = 45;
 
 /// Longer than any of these waits.
 const PATIENT_MS: i32 = 30_000;
@@ -70,6 +73,29 @@ fn a_topic_that_comes_between_two_batches_does_not_begin_with_the_second() {
         assert_eq!(send(&mut wire, 6, 0).await, 0);
         assert_eq!(send(&mut other, 7, 9).await, 0);
         comes_again(&mut wire, 5, 3..6).await;
+    });
+    life.crash();
+}
+
+/// librdkafka may send a batch to the new leader before it has queued the one before it again, which the leader before
+/// refused: to be told of the gap would make it number anew at all partitions.
+#[test]
+fn a_gap_is_told_when_the_partition_was_here_for_a_while() {
+    let life = Life::start(settings(&["wal.kind=disk"]), &SimFiles::new(), None, 1).unwrap();
+    client().block_on(async {
+        let mut wire = Wire::open(life.port).await.unwrap();
+        wire.create("t", 1).await.unwrap();
+        assert_eq!(send(&mut wire, 5, 0).await, 0);
+        assert_eq!(send(&mut wire, 5, 2).await, NOT_LEADER);
+        comes_again(&mut wire, 5, 1..4).await;
+        let until = Instant::now() + 3 * SEQUENCES_SETTLE;
+        loop {
+            match send(&mut wire, 5, 9).await {
+                OUT_OF_ORDER => break,
+                code => assert_eq!(code, NOT_LEADER),
+            }
+            assert!(Instant::now() < until, "it is never told");
+        }
     });
     life.crash();
 }

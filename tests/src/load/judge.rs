@@ -24,8 +24,10 @@ type Looking = BaseConsumer<Overheard>;
 
 /// How long the clients may take to be served again, and the log to be read.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long one request may take.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// How long a question may take, and each try of it. librdkafka may miss that the coordinator is found, and wait for
+/// the next broker that comes or goes (`rd_kafka_committed`, which looks at the brokers' state too late).
+const QUESTION_LIMIT: Duration = Duration::from_secs(20);
+const TRY_LIMIT: Duration = Duration::from_secs(3);
 /// Before that is asked for again which has gone to another broker, or is on its way.
 const AGAIN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -50,6 +52,7 @@ pub async fn look(client: &ClientConfig, record: &Record) -> Result<BTreeMap<Pla
         let consumer = config.set("group.id", GROUP).create_with_context(Overheard::new())?;
         let looked = look_with(&consumer, &record);
         if looked.is_err() {
+            Overheard::hear(&consumer);
             say(&format!("what the client that looks said last:\n{}", consumer.context().lines()))?;
         }
         looked
@@ -79,7 +82,7 @@ fn bounds(consumer: &Looking, record: &Record) -> Result<BTreeMap<Place, i64>> {
 
 /// Where a partition begins and ends.
 fn watermarks(consumer: &Looking, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
-    while_it_moves(|| consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT))
+    while_it_moves(|| consumer.fetch_watermarks(topic, partition, TRY_LIMIT))
 }
 
 /// Asks again what has gone to another broker meanwhile, or comes from one. The client finds it there, but gives
@@ -88,7 +91,7 @@ fn while_it_moves<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
     let begun = Instant::now();
     loop {
         match ask() {
-            Err(error) if moves(&error) && begun.elapsed() < REQUEST_LIMIT => {
+            Err(error) if moves(&error) && begun.elapsed() < QUESTION_LIMIT => {
                 std::thread::sleep(AGAIN_PAUSE);
             }
             asked => return asked,
@@ -105,6 +108,7 @@ fn moves(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::FencedLeaderEpoch
                 | RDKafkaErrorCode::UnknownLeaderEpoch
                 | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::OperationTimedOut
                 | RDKafkaErrorCode::NotCoordinator
                 | RDKafkaErrorCode::CoordinatorLoadInProgress
                 | RDKafkaErrorCode::CoordinatorNotAvailable
@@ -123,7 +127,7 @@ fn committed(consumer: &Looking, record: &Record) -> Result<()> {
     }
     let answer = while_it_moves(|| {
         // The client's answers stand in the list that it is given.
-        consumer.committed_offsets(asked.clone(), REQUEST_LIMIT)
+        consumer.committed_offsets(asked.clone(), TRY_LIMIT)
     })?;
     for (ask, place) in questions {
         let found = answer.find_partition(record.topic_of(place).name, place.partition);

@@ -2,16 +2,19 @@
 //! which broker it waited for and why.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use tokio::time::Instant;
 
 /// Lines that are kept, the newest.
 const LINES: usize = 250;
+/// After so long without an event a client has told all.
+const QUIET: Duration = Duration::from_millis(100);
 /// What librdkafka is asked to tell of.
 const SUBJECTS: &str = "broker,metadata,cgrp,protocol";
 
@@ -31,6 +34,13 @@ impl Overheard {
 
     pub(super) fn new() -> Self {
         Self { begun: Instant::now(), lines: Mutex::default() }
+    }
+
+    /// Takes in what the client has told; of records it gets none any more.
+    pub(super) fn hear(client: &BaseConsumer<Self>) {
+        // Its error would be one of a client that has failed anyway.
+        let _ = client.unassign();
+        while client.poll(QUIET).is_some() {}
     }
 
     /// Each with its time since the client began.
