@@ -30,7 +30,9 @@ pub const PLAIN_PATH: &str = "/usr/bin:/bin";
 pub fn default_ports_are_free() -> Result<()> {
     for port in DEFAULT_PORTS {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        free.with_context(|| format!("this test needs the default port {port}"))?;
+        free.with_context(|| {
+            format!("the default port {port} must be free here: does a broker still run?")
+        })?;
     }
     Ok(())
 }
