@@ -11,7 +11,7 @@ use kafka_protocol::messages::produce_response::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
-use odradek_common::batch::{Batch, BatchError};
+use odradek_common::batch::{Batch, BatchError, Compression};
 use odradek_common::ids::{SlotNumber, TopicId, TopicPartition};
 use odradek_storage::wal::ChainError;
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +31,8 @@ use crate::topics::is_internal;
 const PARKED_MAX: Duration = Duration::from_secs(5);
 /// From this version on an answer tells who leads what is not led here.
 const LEADERS_SINCE: i16 = 10;
+/// From this version on batches may be compressed with zstd (KIP-110).
+const ZSTD_SINCE: i16 = 7;
 
 /// What became of one batch, before its slot is durable, and the log that it is in.
 type Outcome = Result<(Appended, Arc<PartitionLog>), AppendError>;
@@ -61,7 +63,8 @@ pub(super) async fn produce(
     let begun = Instant::now();
     let deadline = begun + timeout(request.timeout_ms);
     let patience = deadline.min(begun + PARKED_MAX);
-    let mut produce = Produce { core, refused, deadline, patience };
+    let version = context.version;
+    let mut produce = Produce { core, refused, version, deadline, patience };
     let invalid = refuse(&request);
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for mut data in std::mem::take(&mut request.topic_data) {
@@ -89,7 +92,7 @@ pub(super) async fn produce(
         metric_names::count_request(ApiKey::Produce, &errors, begun.elapsed());
         return if errors.is_empty() { Answer::Nothing } else { Answer::Close };
     }
-    let (core, version, listener) = (core.clone(), context.version, context.listener.clone());
+    let (core, listener) = (core.clone(), context.listener.clone());
     Answer::Later(Box::pin(async move {
         let ids: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
         let mut topics = topics;
@@ -200,6 +203,8 @@ struct Produce<'a> {
     core: &'a Core,
     /// What was refused on the connection.
     refused: &'a mut RefusedBatches,
+    /// Of the request.
+    version: i16,
     /// When the request times out.
     deadline: Instant,
     /// When its batches no longer wait for partitions that come or go.
@@ -216,7 +221,7 @@ impl Produce<'_> {
         data: PartitionProduceData,
     ) -> Result<Outcome, NotNoted> {
         let index = data.index;
-        let batch = only_batch(data);
+        let batch = only_batch(data, self.version);
         let header = batch.as_ref().ok().map(|batch| batch.header);
         let numbered = header.and_then(|header| Numbered::of(named, index, &header));
         let at = topic.map(|topic| TopicPartition { topic, partition: index });
@@ -302,9 +307,15 @@ fn comes_again(code: ResponseError) -> bool {
 }
 
 /// A request from version 3 on holds exactly one batch a partition, of magic 2.
-fn only_batch(data: PartitionProduceData) -> Result<Batch, AppendError> {
+fn only_batch(data: PartitionProduceData, version: i16) -> Result<Batch, AppendError> {
     let mut bytes = data.records.unwrap_or_default();
     let batch = Batch::split_first(&mut bytes)?;
+    if version < ZSTD_SINCE && batch.header.compression() == Ok(Compression::Zstd) {
+        return Err(AppendError::new(
+            ResponseError::UnsupportedCompressionType,
+            format!("Produce {version} does not know zstd, which came with version {ZSTD_SINCE}"),
+        ));
+    }
     match Batch::split_first(&mut bytes) {
         // As in Kafka, what is left over and is no whole batch is passed over.
         Err(BatchError::Truncated { .. }) => Ok(batch),
