@@ -37,7 +37,7 @@ pub enum OpenError {
     #[error("storage.url: {0}")]
     Url(#[from] store::OpenError),
     /// The store does not do what it has to.
-    #[error("{store} cannot be used:\n{report}")]
+    #[error("{store} cannot be used: {}\n\n{report}", .report.reason())]
     Unfit {
         /// Which.
         store: String,
@@ -349,6 +349,7 @@ mod tests {
     use odradek_common::net::RealNetwork;
     use odradek_common::phases::Phases;
     use odradek_common::random::SeededRandom;
+    use odradek_storage::store::sim::{Lie, SimStore, Weather};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
@@ -444,6 +445,26 @@ mod tests {
         let refused = fresh.form().await;
         assert!(matches!(&refused, Err(OpenError::NotOurs { .. })), "{refused:?}");
         assert!(!fresh.metadata.is_initialised().await.unwrap(), "it made a second one");
+    }
+
+    /// Two that are told to have formed the cluster would each acknowledge records in their own.
+    #[tokio::test]
+    async fn a_store_whose_put_if_absent_is_not_atomic_is_refused() {
+        let fresh = Fresh::start().await;
+        let sim = SimStore::new(fresh.random.clone(), Weather::fair(0..=1));
+        let world = World { store: Some(Arc::new(sim.clone())), ..World::of_machine() };
+        let settings = from_flags(&["storage.url=memory://"]).unwrap();
+        sim.lie_about(|_, key| key.as_ref().contains("/race-").then_some(Lie::Forgets));
+        let refused = open(&settings, &world, &fresh.directory, &fresh.metadata).await;
+        let told = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        let first = told.lines().next().unwrap_or_default();
+        let reason = "memory:// cannot be used: put-if-absent is not atomic: ";
+        assert!(first.starts_with(reason), "{told}");
+        assert!(!fresh.metadata.is_initialised().await.unwrap(), "it began a quorum");
+        sim.lie_about(|_, _| None);
+        let store = connect(&settings, &world).await.unwrap();
+        assert_eq!(formation::read(&store).await.unwrap(), None, "it marked the store");
+        open(&settings, &world, &fresh.directory, &fresh.metadata).await.unwrap();
     }
 
     #[test]

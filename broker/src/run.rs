@@ -12,6 +12,7 @@ use odradek_common::random::SeededRandom;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::cli::program;
 use crate::process::{PartEnded, Process, StartError, World};
 use crate::settings::{Settings, Warning};
 
@@ -123,10 +124,10 @@ fn welcome(settings: &Settings, process: &Process) {
         settings.node.data_dir.display(),
         if settings.wal_kind == crate::settings::WalKind::Disk { ", write-ahead log" } else { "" }
     );
-    let to = bootstrap(&process.listening);
-    let _ = writeln!(out, "  try        odradek topic create hello --partitions 3{to}");
-    let _ = writeln!(out, "             echo 'first record' | odradek produce hello{to}");
-    let _ = writeln!(out, "             odradek consume hello --from beginning{to}");
+    let (odradek, to) = (program::typed(), bootstrap(&process.listening));
+    let _ = writeln!(out, "  try        {odradek} topic create hello --partitions 3{to}");
+    let _ = writeln!(out, "             echo 'first record' | {odradek} produce hello{to}");
+    let _ = writeln!(out, "             {odradek} consume hello --from beginning{to}");
     let _ = out.flush();
 }
 

@@ -16,7 +16,7 @@ use crate::process::{Process, tail};
 const RUN_LIMIT: Duration = Duration::from_secs(120);
 /// Steps that every client has: a program that ends well without them did not do its work. Each
 /// `produce` is idempotent: it fails where the broker gives no producer id.
-const REQUIRED_STEPS: [&str; 12] = [
+const REQUIRED_STEPS: [&str; 13] = [
     "describe",
     "produce.none",
     "produce.gzip",
@@ -24,6 +24,7 @@ const REQUIRED_STEPS: [&str; 12] = [
     "produce.lz4",
     "produce.zstd",
     "read",
+    "offsets",
     "list",
     "group.join",
     "group.leave",
@@ -31,14 +32,30 @@ const REQUIRED_STEPS: [&str; 12] = [
     "resume",
 ];
 /// Steps of every client that can administer, which is all but kcat.
-const ADMIN_STEPS: [&str; 7] = [
+const ADMIN_STEPS: [&str; 10] = [
     "create",
     "config",
+    "group.describe",
+    "group.close",
     "group.offsets",
+    "rewind",
     "partitions",
     "delete-records",
     "delete-group",
     "delete-topic",
+];
+/// Steps that only kcat has.
+const KCAT_STEPS: [&str; 2] = ["binary", "tail"];
+/// Steps that only the Java client has: Kafka's tools, and static members.
+const JAVA_STEPS: [&str; 8] = [
+    "group.static",
+    "tools.topics",
+    "tools.console",
+    "tools.configs",
+    "tools.perf",
+    "tools.groups",
+    "tools.offsets",
+    "tools.delete",
 ];
 
 /// A real client.
@@ -89,10 +106,12 @@ impl Client {
 
     /// The steps without which its run has failed.
     fn required_steps(self) -> Vec<&'static str> {
-        match self {
-            Self::Kcat => REQUIRED_STEPS.to_vec(),
-            _ => [&REQUIRED_STEPS[..], &ADMIN_STEPS].concat(),
-        }
+        let own: [&[&str]; 2] = match self {
+            Self::Kcat => [&KCAT_STEPS, &[]],
+            Self::Java => [&ADMIN_STEPS, &JAVA_STEPS],
+            _ => [&ADMIN_STEPS, &[]],
+        };
+        [&REQUIRED_STEPS[..], own[0], own[1]].concat()
     }
 
     fn command(self) -> Result<Command> {
@@ -176,8 +195,34 @@ mod tests {
         Client::Java.required_steps()
     }
 
+    fn ok(steps: &[&str]) -> String {
+        steps.iter().map(|step| format!("ok {step}\n")).collect()
+    }
+
     fn all_ok() -> String {
-        required().iter().map(|step| format!("ok {step}\n")).collect()
+        ok(&required())
+    }
+
+    #[test]
+    fn each_step_that_is_lost_is_missed() {
+        for client in Client::ALL {
+            let required = client.required_steps();
+            for lost in &required {
+                let others: Vec<&str> = required.iter().copied().filter(|s| s != lost).collect();
+                let (_, failures) = judge(&ok(&others), &required);
+                assert_eq!(failures, [format!("the step {lost} is missing")], "{client}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_kcat_leaves_administration_out_and_only_java_has_tools() {
+        for client in Client::ALL {
+            let required = client.required_steps();
+            assert_eq!(required.contains(&"tail"), client == Client::Kcat, "{client}");
+            assert_eq!(required.contains(&"delete-topic"), client != Client::Kcat, "{client}");
+            assert_eq!(required.contains(&"tools.perf"), client == Client::Java, "{client}");
+        }
     }
 
     #[test]
@@ -199,13 +244,5 @@ mod tests {
         let printed = all_ok().replace("ok resume\n", "");
         assert_eq!(judge(&printed, &required()).1, ["the step resume is missing"]);
         assert_eq!(judge("", &required()).1.len(), required().len());
-    }
-
-    #[test]
-    fn only_kcat_may_leave_administration_out() {
-        for client in Client::ALL {
-            let administers = client.required_steps().contains(&"delete-topic");
-            assert_eq!(administers, client != Client::Kcat, "{client}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 pub mod check_store;
 mod cluster;
 pub mod config;
+pub mod program;
 mod quorum;
 mod records;
 mod topic;

@@ -11,7 +11,7 @@ use kafka_protocol::messages::produce_response::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
-use odradek_common::batch::{Batch, BatchError};
+use odradek_common::batch::{Batch, BatchError, Compression};
 use odradek_common::ids::{SlotNumber, TopicId, TopicPartition};
 use odradek_storage::wal::ChainError;
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +31,8 @@ use crate::topics::is_internal;
 const PARKED_MAX: Duration = Duration::from_secs(5);
 /// From this version on an answer tells who leads what is not led here.
 const LEADERS_SINCE: i16 = 10;
+/// From this version on batches may be compressed with zstd (KIP-110).
+const ZSTD_SINCE: i16 = 7;
 
 const NOT_SETTLED: &str = "a batch before this one may still come from the leader before";
 const NOT_CONFIRMED: &str = "this broker may not lead the partition any more";
@@ -64,7 +66,8 @@ pub(super) async fn produce(
     let begun = Instant::now();
     let deadline = begun + timeout(request.timeout_ms);
     let patience = deadline.min(begun + PARKED_MAX);
-    let mut produce = Produce { core, refused, deadline, patience };
+    let version = context.version;
+    let mut produce = Produce { core, refused, version, deadline, patience };
     let invalid = refuse(&request);
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for mut data in std::mem::take(&mut request.topic_data) {
@@ -92,7 +95,7 @@ pub(super) async fn produce(
         metric_names::count_request(ApiKey::Produce, &errors, begun.elapsed());
         return if errors.is_empty() { Answer::Nothing } else { Answer::Close };
     }
-    let (core, version, listener) = (core.clone(), context.version, context.listener.clone());
+    let (core, listener) = (core.clone(), context.listener.clone());
     Answer::Later(Box::pin(async move {
         let ids: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
         let mut topics = topics;
@@ -206,6 +209,8 @@ struct Produce<'a> {
     core: &'a Core,
     /// What was refused on the connection.
     refused: &'a mut RefusedBatches,
+    /// Of the request.
+    version: i16,
     /// When the request times out.
     deadline: Instant,
     /// When its batches no longer wait for partitions that come or go.
@@ -222,7 +227,7 @@ impl Produce<'_> {
         data: PartitionProduceData,
     ) -> Result<Outcome, NotNoted> {
         let index = data.index;
-        let batch = only_batch(data);
+        let batch = only_batch(data, self.version);
         let header = batch.as_ref().ok().map(|batch| batch.header);
         let numbered = header.and_then(|header| Numbered::of(named, index, &header));
         let at = topic.map(|topic| TopicPartition { topic, partition: index });
@@ -312,9 +317,15 @@ fn comes_again(code: ResponseError) -> bool {
 }
 
 /// A request from version 3 on holds exactly one batch a partition, of magic 2.
-fn only_batch(data: PartitionProduceData) -> Result<Batch, AppendError> {
+fn only_batch(data: PartitionProduceData, version: i16) -> Result<Batch, AppendError> {
     let mut bytes = data.records.unwrap_or_default();
     let batch = Batch::split_first(&mut bytes)?;
+    if version < ZSTD_SINCE && batch.header.compression() == Ok(Compression::Zstd) {
+        return Err(AppendError::new(
+            ResponseError::UnsupportedCompressionType,
+            format!("Produce {version} does not know zstd, which came with version {ZSTD_SINCE}"),
+        ));
+    }
     match Batch::split_first(&mut bytes) {
         // As in Kafka, what is left over and is no whole batch is passed over.
         Err(BatchError::Truncated { .. }) => Ok(batch),

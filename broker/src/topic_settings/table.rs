@@ -96,10 +96,12 @@ pub const ALL: &[TopicSetting] = rows! {
     "max.compaction.lag.ms" = Long(MAX), AtLeast(1), false, ["log.cleaner.max.compaction.lag.ms"];
     "Largest record batch in bytes, compressed as it comes."
     "max.message.bytes" = Int("1048588"), AtLeast(0), true, ["message.max.bytes"];
-    "How far a record's time may lie after the broker's, with CreateTime."
+    "How far a record's time may lie after the broker's, with CreateTime. Of a compressed batch, the \
+     largest time that its header states counts, unless another setting has it opened."
     "message.timestamp.after.max.ms" = Long("3600000"), AtLeast(0), true,
         ["log.message.timestamp.after.max.ms"];
-    "How far a record's time may lie before the broker's, with CreateTime."
+    "How far a record's time may lie before the broker's, with CreateTime. Less than the default has \
+     compressed batches opened, as their headers do not state the smallest time."
     "message.timestamp.before.max.ms" = Long(MAX), AtLeast(0), true,
         ["log.message.timestamp.before.max.ms"];
     "Whether a record keeps the time its producer gave it or takes the time of its append."

@@ -64,6 +64,25 @@ fn records_of_a_batch_that_states_no_timestamp_are_found_by_theirs() {
     });
 }
 
+/// KIP-110: who asks in an old version could not read zstd either.
+#[test]
+fn zstd_is_refused_in_versions_that_do_not_know_it() {
+    on_a_broker(async |wire| {
+        wire.create("t", 1).await.unwrap();
+        let plain = batches(batch(-1, -1, &[vec![1]])).next().unwrap().unwrap();
+        let (mut header, records) = (plain.header, plain.records());
+        header.attributes |= 4;
+        header.set_crc(&records);
+        let zstd = Bytes::from([&header.encode()[..], &records[..]].concat());
+        for (version, expected) in [(3, 76), (6, 76), (7, 0)] {
+            let request = produce_request("t", 0, zstd.clone(), 10_000);
+            let answer = wire.call(&request, version).await.unwrap();
+            let answer = &answer.responses[0].partition_responses[0];
+            assert_eq!(answer.error_code, expected, "version {version}");
+        }
+    });
+}
+
 #[test]
 fn a_search_by_append_time_begins_at_the_log_start_within_a_batch() {
     on_a_broker(async |wire| {

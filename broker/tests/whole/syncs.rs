@@ -17,7 +17,7 @@ const DISK: &str = "wal.kind=disk";
 const OBJECT: &str = "wal.kind=object";
 
 /// Each class, by name, the kind of WAL that needs it, and what it is.
-const SYNCS: [(&str, &str, Lie); 14] = [
+const SYNCS: [(&str, &str, Lie); 16] = [
     ("slots of the disk WAL", DISK, |op, path| op == Op::Sync && is(path, "/data/wal/wal-")),
     ("names of its files", DISK, |op, path| op == Op::SyncDir && path == Path::new("/data/wal")),
     ("identity of its directory", DISK, |op, path| {
@@ -37,6 +37,8 @@ const SYNCS: [(&str, &str, Lie); 14] = [
     ("formation marker", DISK, |op, path| op == Op::Sync && is_object(path, None)),
     ("slots in the store", OBJECT, |op, path| op == Op::Sync && is_object(path, Some("wal"))),
     ("segments", DISK, |op, path| op == Op::Sync && is_object(path, Some("seg"))),
+    ("index objects", DISK, |op, path| op == Op::Sync && is_object(path, Some("idx"))),
+    ("manifests", DISK, |op, path| op == Op::Sync && is_object(path, Some("man"))),
     ("names of slots in the store", OBJECT, |op, path| op == Op::SyncDir && depth(path) == 5),
     ("names of segments and the like", DISK, |op, path| op == Op::SyncDir && depth(path) == 3),
     ("folders of objects", OBJECT, |op, path| {

@@ -70,6 +70,13 @@ impl Report {
         self.lines.iter().all(|line| line.verdict == Verdict::Passed)
     }
 
+    /// Why the store cannot be used: the first thing that it lacks; empty if it has everything.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        let mut failed = self.lines.iter().filter(|line| line.verdict == Verdict::Failed);
+        failed.next().map_or("", |line| &line.told)
+    }
+
     pub(super) fn passes(&mut self, what: &'static str, told: impl Into<String>) {
         self.line(what, Verdict::Passed, told);
     }
@@ -143,6 +150,7 @@ mod tests {
         report.passes("reachable", "an object was put and read");
         report.take("put-if-absent", Err("two winners".into()));
         report.line("delete", Verdict::Skipped, "");
+        assert_eq!(report.reason(), "two winners");
         let sample = vec![Duration::from_micros(1250)];
         report.latencies.push(Latency::of("put", 64 << 10, sample));
         let expected = "s3://b

@@ -1,23 +1,26 @@
 //! A broker without any setting, and every command, as the README and the welcome tell them.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use odradek_tests::broker::odradek;
 use odradek_tests::minio::checkout;
 use tempfile::TempDir;
+use tokio::process::Command;
 
-use crate::odradek::{default_ports_are_free, fed, refused, run, shell, start, stop};
+use crate::odradek::{
+    PLAIN_PATH, default_ports_are_free, fed, path_with_odradek, refused, run, shell, start, stop,
+};
 
 /// Records that are produced beside the one of the welcome.
 const RECORDS: usize = 1_000;
 /// What the welcome says, line by line; what varies is left out.
-const WELCOME: [&str; 5] = [
+const WELCOME: [&str; 4] = [
     "  listens    PLAINTEXT at localhost:9092",
     "  admin      http://127.0.0.1:9644 (/livez, /readyz, /metrics)",
     "  records    file:///",
     "  data       ./odradek-data (metadata, write-ahead log)",
-    "  try        odradek topic create hello --partitions 3",
 ];
 
 /// Nothing but a folder is given.
@@ -25,7 +28,7 @@ pub async fn every_command_works() -> Result<String> {
     default_ports_are_free()?;
     let folder = TempDir::new()?;
     let here = folder.path();
-    let (mut broker, welcome) = start(here, odradek()?, "first").await?;
+    let (mut broker, welcome) = start(here, with_path(PLAIN_PATH.as_ref())?, "first").await?;
     for line in WELCOME {
         let said = welcome.lines().any(|said| said.starts_with(line));
         ensure!(said, "the welcome lacks {line:?}:\n{welcome}");
@@ -42,24 +45,42 @@ pub async fn every_command_works() -> Result<String> {
     let names = every_setting_is_printed(here).await?;
 
     broker.kill().await?;
-    let (broker, _) = start(here, odradek()?, "second").await?;
+    let path = path_with_odradek()?;
+    let (broker, welcome) = start(here, with_path(&path)?, "second").await?;
     ensure!(records(here).await? == expected, "after kill -9, records are not as they were");
+    let [create, _, consume] = told(&welcome)?;
+    ensure!(create == "odradek topic create hello --partitions 3", "{create}");
+    let consumed = shell(here, &path, &format!("{consume} --exit")).await?;
+    ensure!(consumed.lines().count() == expected.len(), "{consumed}");
     topics_go(here).await?;
     stop(broker).await?;
     Ok(format!("{} records after kill -9, {names} settings", expected.len()))
 }
 
+/// The binary, started from a shell that has this `PATH`.
+fn with_path(path: &OsStr) -> Result<Command> {
+    let mut command = odradek()?;
+    command.env("PATH", path);
+    Ok(command)
+}
+
 /// The three commands that the welcome tells to try.
+fn told(welcome: &str) -> Result<[&str; 3]> {
+    let lines = welcome.lines().skip_while(|line| !line.starts_with("  try ")).take(3);
+    let commands = lines.map(|line| line.trim_start().trim_start_matches("try").trim_start());
+    let commands: Vec<&str> = commands.collect();
+    commands.try_into().map_err(|other| anyhow!("not three: {other:?}"))
+}
+
+/// They work as they stand there, also where no `odradek` is on the path.
 async fn what_is_told_works(here: &Path, welcome: &str) -> Result<()> {
-    let told: Vec<&str> =
-        welcome.lines().skip_while(|line| !line.starts_with("  try ")).take(3).collect();
-    let [create, produce, consume] = told[..] else { anyhow::bail!("not three: {told:?}") };
-    let create = create.trim_start().strip_prefix("try").context("not what to try")?;
-    let created = shell(here, create).await?;
+    let [create, produce, consume] = told(welcome)?;
+    let shell = async |line: &str| shell(here, PLAIN_PATH.as_ref(), line).await;
+    let created = shell(create).await?;
     ensure!(created == "topic hello created, partitions: 3\n", "{created}");
-    shell(here, produce).await?;
+    shell(produce).await?;
     // By itself it would wait for more.
-    let consumed = shell(here, &format!("{consume} --count 1")).await?;
+    let consumed = shell(&format!("{consume} --count 1")).await?;
     ensure!(consumed == "first record\n", "{consumed}");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The binary as people use it: started in a folder, or run to its end with what they type.
 
+use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -20,14 +21,18 @@ pub const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// How long a command may take that ends by itself.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 /// What the last line of the welcome has.
-const LAST_OF_WELCOME: &str = "odradek consume hello --from beginning";
+const LAST_OF_WELCOME: &str = " consume hello --from beginning";
 const WELCOME_LINES: usize = 200;
+/// A `PATH` on which no `odradek` is.
+pub const PLAIN_PATH: &str = "/usr/bin:/bin";
 
 /// Fails unless the default ports are free: what is tested here cannot be moved to others.
 pub fn default_ports_are_free() -> Result<()> {
     for port in DEFAULT_PORTS {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        free.with_context(|| format!("this test needs the default port {port}"))?;
+        free.with_context(|| {
+            format!("the default port {port} must be free here: does a broker still run?")
+        })?;
     }
     Ok(())
 }
@@ -83,12 +88,16 @@ pub async fn refused(folder: &Path, arguments: &[&str]) -> Result<String> {
     Ok(told)
 }
 
-/// Runs a line of a shell in which `odradek` is on the path; what it printed.
-pub async fn shell(folder: &Path, line: &str) -> Result<String> {
+/// A `PATH` on which `odradek` is found.
+pub fn path_with_odradek() -> Result<OsString> {
     let program = odradek()?.as_std().get_program().to_owned();
-    let program = Path::new(&program).parent().context("the binary is in no folder")?.to_owned();
-    let old = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(program).chain(std::env::split_paths(&old)))?;
+    let folder = Path::new(&program).parent().context("the binary is in no folder")?;
+    let plain = std::env::split_paths(PLAIN_PATH);
+    Ok(std::env::join_paths(std::iter::once(folder.to_owned()).chain(plain))?)
+}
+
+/// Runs a line of a shell that has this `PATH`; what it printed.
+pub async fn shell(folder: &Path, path: &OsStr, line: &str) -> Result<String> {
     let mut command = Command::new("sh");
     command.args(["-c", line]).env("PATH", path).current_dir(folder);
     let output = ended(command, "").await?;

@@ -1,4 +1,4 @@
-//! `odradek check-store` on what is fit and what is not.
+//! `odradek check-store`, and a start, on what is fit and what is not.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ pub async fn a_directory_passes() -> Result<String> {
 pub async fn minio_passes() -> Result<String> {
     let (minio, folder) = (Minio::start().await?, TempDir::new()?);
     let place = minio.place("checked");
-    let printed = check(folder.path(), &place, run).await?;
+    let printed = on(folder.path(), "check-store", &place, run).await?;
     passed(&printed)?;
     Ok(put_latency(&printed))
 }
@@ -56,20 +56,23 @@ pub async fn what_is_wrong_is_said() -> Result<String> {
     ];
     for (key, value, reason) in wrong {
         let place = with(&place, key, value);
-        let told = check(folder.path(), &place, refused).await?;
+        let told = on(folder.path(), "check-store", &place, refused).await?;
         unfit(&told, reason)?;
+        let told = on(folder.path(), "start", &place, refused).await?;
+        not_started(&told, reason)?;
     }
     Ok(format!("{} reasons", wrong.len()))
 }
 
-/// Runs `check-store` with the settings of a place.
-async fn check(
+/// Runs a command with the settings of a place.
+async fn on(
     here: &Path,
+    command: &str,
     place: &Place,
     how: impl AsyncFn(&Path, &[&str]) -> Result<String>,
 ) -> Result<String> {
     let settings = place.0.iter().map(|(key, value)| format!("--set={key}={value}"));
-    let words: Vec<String> = std::iter::once("check-store".to_owned()).chain(settings).collect();
+    let words: Vec<String> = std::iter::once(command.to_owned()).chain(settings).collect();
     how(here, &words.iter().map(String::as_str).collect::<Vec<_>>()).await
 }
 
@@ -100,6 +103,14 @@ fn unfit(told: &str, reason: &str) -> Result<()> {
     ensure!(is_told, "{reason:?} is not told:\n{told}");
     ensure!(told.contains("\n  this store cannot be used\n"), "{told}");
     Ok(())
+}
+
+/// The reason comes first, in one line; then the report.
+fn not_started(told: &str, reason: &str) -> Result<()> {
+    let first = told.lines().next().unwrap_or_default();
+    let is_told = first.starts_with("odradek: s3://") && first.contains(reason);
+    ensure!(is_told, "{reason:?} is not what is told first:\n{told}");
+    unfit(told, reason)
 }
 
 /// The median in a row of the table of latencies.

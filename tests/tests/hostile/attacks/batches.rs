@@ -188,8 +188,14 @@ pub async fn malformed_batches(target: &Target) -> Result<String> {
     if code != INVALID_RECORD {
         wrong.push(format!("null records: {code}, not {INVALID_RECORD}"));
     }
+    let zstd = produce_request(TOPIC, Some(good().compressed(4).build()));
+    let answer = peer.call(&zstd, 6).await?;
+    let code = answer.responses[0].partition_responses[0].error_code;
+    if code != UNSUPPORTED_COMPRESSION {
+        wrong.push(format!("zstd in version 6: {code}, not {UNSUPPORTED_COMPRESSION}"));
+    }
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));
     let appended = produce(&mut peer, TOPIC, good().build()).await?;
     ensure!(appended.error_code == 0 && appended.base_offset == 0, "afterwards: {appended:?}");
-    Ok(format!("{} cases: 2, 10, 76, 87", cases().len() + 1))
+    Ok(format!("{} cases: 2, 10, 76, 87", cases().len() + 2))
 }
