@@ -222,6 +222,8 @@ pub const COORDINATOR_REWRITE_FACTOR: u64 = 4;
 pub const COORDINATOR_REWRITE_FLOOR_BYTES: u64 = 1 << 20;
 /// Bytes of live records of one coordinator shard, at which it takes no new groups or offsets.
 pub const COORDINATOR_LIVE_BYTES: u64 = 256 << 20;
+/// The same of all shards of a broker together: some millions of offsets.
+pub const COORDINATORS_LIVE_BYTES: u64 = 512 << 20;
 /// Milliseconds until a coordinator shard that failed is loaded anew.
 pub const COORDINATOR_RELOAD_MS: u64 = 500;
 /// Members of one group that have an id and have not yet joined with it.
@@ -433,6 +435,8 @@ pub const COORDINATOR_UNLANDED_BYTES: usize = 4 << 20;
 /// Bytes of memory that the live groups of one partition of `__consumer_offsets` may take beside
 /// their records.
 pub const GROUP_MEMORY_BYTES: u64 = 64 << 20;
+/// The same of all partitions that a broker coordinates together.
+pub const GROUPS_MEMORY_BYTES: u64 = 256 << 20;
 /// Committed offsets whose lag is shown among the metrics.
 pub const GROUP_LAG_SERIES: usize = 10_000;
 /// Protocols that one member may offer.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use odradek_common::ids::TopicPartition;
 use odradek_common::limits::{
-    ANSWER_BYTES, BACKLOG_INDEX_BYTES, COORDINATOR_LIVE_BYTES, GROUP_LAG_SERIES, GROUP_MEMORY_BYTES,
+    ANSWER_BYTES, BACKLOG_INDEX_BYTES, COORDINATORS_LIVE_BYTES, GROUP_LAG_SERIES,
+    GROUPS_MEMORY_BYTES,
 };
 use odradek_storage::metric_names as storage_names;
 use tracing::warn;
@@ -65,9 +66,8 @@ fn memory(core: &Core) {
     sized("block cache", core.reader.cached_bytes(), cache.block_bytes);
     sized("fetch sessions", sessions.memory_bytes(), sessions.memory_bytes_max());
     budget("catalog cache", catalog.cached_bytes(), catalog.cached_bytes_max());
-    let of_each = |limit: u64| limit.saturating_mul(groups.partitions);
-    budget("group records", groups.live_bytes, of_each(COORDINATOR_LIVE_BYTES));
-    budget("group members", groups.memory_bytes, of_each(GROUP_MEMORY_BYTES));
+    budget("group records", groups.live_bytes, COORDINATORS_LIVE_BYTES);
+    budget("group members", groups.memory_bytes, GROUPS_MEMORY_BYTES);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]

@@ -74,12 +74,12 @@ impl Context {
 
     /// Whether the live records have outgrown their limit.
     pub(super) fn is_full(&self) -> bool {
-        self.store.live_bytes() as u64 >= limits::COORDINATOR_LIVE_BYTES
+        self.gauges.is_full(self.store.live_bytes() as u64)
     }
 
     /// Whether the live groups take as much memory as they may; then there are no more members.
     pub(super) fn is_out_of_memory(&self) -> bool {
-        self.gauges.memory_bytes() >= limits::GROUP_MEMORY_BYTES
+        self.gauges.is_out_of_memory()
     }
 
     /// The session of a member begins anew.

@@ -1,25 +1,79 @@
 //! Counts that are shown to operators, kept as the groups change.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use odradek_common::limits::{
+    COORDINATOR_LIVE_BYTES, COORDINATORS_LIVE_BYTES, GROUP_MEMORY_BYTES, GROUPS_MEMORY_BYTES,
+};
+
 use super::state::GroupState;
+
+/// Bytes that one partition takes, and all of this broker together.
+#[derive(Debug, Default)]
+struct Bytes {
+    here: AtomicU64,
+    all: Arc<AtomicU64>,
+}
+
+impl Bytes {
+    fn among(all: &Arc<AtomicU64>) -> Self {
+        Self { here: AtomicU64::new(0), all: Arc::clone(all) }
+    }
+
+    fn add(&self, bytes: u64) {
+        self.here.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn subtract(&self, bytes: u64) {
+        self.here.fetch_sub(bytes, Ordering::Relaxed);
+        self.all.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn set(&self, bytes: u64) {
+        let before = self.here.swap(bytes, Ordering::Relaxed);
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    fn here(&self) -> u64 {
+        self.here.load(Ordering::Relaxed)
+    }
+
+    fn all(&self) -> u64 {
+        self.all.load(Ordering::Relaxed)
+    }
+}
+
+/// What was coordinated is not any more.
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// What the partitions that a broker coordinates take together.
+#[derive(Debug, Default)]
+pub struct AllShards {
+    live_bytes: Arc<AtomicU64>,
+    memory_bytes: Arc<AtomicU64>,
+}
 
 /// Counts of the groups of one partition.
 #[derive(Debug, Default)]
 pub struct ShardGauges {
     groups: [AtomicU64; GroupState::ALL.len()],
     members: AtomicU64,
-    live_bytes: AtomicU64,
+    live_bytes: Bytes,
     /// Memory of the live groups, by and large: what is not kept is not in `live_bytes`.
-    memory_bytes: AtomicU64,
+    memory_bytes: Bytes,
     rebalances: AtomicU64,
 }
 
 /// Counts of all groups that this broker coordinates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupCounts {
-    /// Partitions of `__consumer_offsets` coordinated here, each with its own limits.
-    pub partitions: u64,
     /// Groups by state, in the order of [`GroupState::ALL`].
     pub groups: [u64; GroupState::ALL.len()],
     /// Members of all groups.
@@ -33,16 +87,33 @@ pub struct GroupCounts {
 }
 
 impl ShardGauges {
+    /// Those of one partition among all of the broker.
+    pub(super) fn among(all: &AllShards) -> Self {
+        Self {
+            live_bytes: Bytes::among(&all.live_bytes),
+            memory_bytes: Bytes::among(&all.memory_bytes),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn occupied(&self, bytes: usize) {
-        self.memory_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.memory_bytes.add(bytes as u64);
     }
 
     pub(super) fn released(&self, bytes: usize) {
-        self.memory_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.memory_bytes.subtract(bytes as u64);
     }
 
-    pub(super) fn memory_bytes(&self) -> u64 {
-        self.memory_bytes.load(Ordering::Relaxed)
+    /// Whether groups take as much memory as they may, here or in all partitions.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        self.memory_bytes.here() >= GROUP_MEMORY_BYTES
+            || self.memory_bytes.all() >= GROUPS_MEMORY_BYTES
+    }
+
+    /// Whether live records, of which these are here, have outgrown their limit, here or in all partitions. What all
+    /// have is known as of the last calls.
+    pub(super) fn is_full(&self, live_bytes: u64) -> bool {
+        live_bytes >= COORDINATOR_LIVE_BYTES || self.live_bytes.all() >= COORDINATORS_LIVE_BYTES
     }
 
     pub(super) fn group_entered(&self, state: GroupState) {
@@ -66,15 +137,16 @@ impl ShardGauges {
     }
 
     pub(super) fn set_live_bytes(&self, bytes: usize) {
-        self.live_bytes.store(bytes as u64, Ordering::Relaxed);
+        self.live_bytes.set(bytes as u64);
     }
 
     /// Begins anew for a load: what the last one counted is gone. Rebalances go on counting.
     pub(super) fn reset(&self) {
         self.groups
             .iter()
-            .chain([&self.members, &self.memory_bytes])
+            .chain([&self.members])
             .for_each(|count| count.store(0, Ordering::Relaxed));
+        self.memory_bytes.set(0);
     }
 
     /// Adds these counts to `sum`.
@@ -82,10 +154,43 @@ impl ShardGauges {
         for (sum, count) in sum.groups.iter_mut().zip(&self.groups) {
             *sum += count.load(Ordering::Relaxed);
         }
-        sum.partitions += 1;
         sum.members += self.members.load(Ordering::Relaxed);
-        sum.live_bytes += self.live_bytes.load(Ordering::Relaxed);
-        sum.memory_bytes += self.memory_bytes();
+        sum.live_bytes += self.live_bytes.here();
+        sum.memory_bytes += self.memory_bytes.here();
         sum.rebalances += self.rebalances.load(Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_partitions_together_have_limits() {
+        let all = AllShards::default();
+        let [one, two] = [ShardGauges::among(&all), ShardGauges::among(&all)];
+        let members = usize::try_from(GROUPS_MEMORY_BYTES).unwrap();
+        one.occupied(members);
+        assert!(two.is_out_of_memory());
+        one.released(1);
+        assert!(!two.is_out_of_memory());
+        one.set_live_bytes(usize::try_from(COORDINATORS_LIVE_BYTES).unwrap());
+        assert!(two.is_full(0));
+        one.set_live_bytes(1);
+        assert!(!two.is_full(0));
+        two.occupied(1);
+        assert!(two.is_out_of_memory());
+        drop(one);
+        assert!(!two.is_out_of_memory(), "what is not coordinated here any more does not count");
+        two.reset();
+        assert_eq!(all.memory_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn each_partition_has_limits() {
+        let one = ShardGauges::default();
+        assert!(!one.is_full(COORDINATOR_LIVE_BYTES - 1) && one.is_full(COORDINATOR_LIVE_BYTES));
+        one.occupied(usize::try_from(GROUP_MEMORY_BYTES).unwrap());
+        assert!(one.is_out_of_memory());
     }
 }

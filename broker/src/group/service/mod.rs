@@ -23,7 +23,7 @@ use parking_lot::RwLock;
 use tokio_util::task::TaskTracker;
 
 use super::calls::{Answer, CommittedOffset, Request};
-use super::gauges::{GroupCounts, ShardGauges};
+use super::gauges::{AllShards, GroupCounts, ShardGauges};
 use super::machine::GroupMachine;
 use super::settings::GroupSettings;
 use crate::coordinator::{CoordinatorLog, Pending, Shard, Unavailable};
@@ -43,6 +43,7 @@ struct Inner {
     /// Partitions of `__consumer_offsets`; 0 while there is no such topic.
     partitions: AtomicI32,
     owned: RwLock<HashMap<i32, Owned>>,
+    all: AllShards,
     /// The Raft index at which topics were last told to be gone.
     topics_deleted_at: Arc<AtomicU64>,
     tasks: TaskTracker,
@@ -64,6 +65,7 @@ impl GroupService {
             random,
             partitions: AtomicI32::new(0),
             owned: RwLock::default(),
+            all: AllShards::default(),
             topics_deleted_at: Arc::default(),
             tasks: TaskTracker::new(),
         }))
@@ -84,7 +86,7 @@ impl GroupService {
     /// This broker owns a partition from now on: its state is loaded from `log`, anew if it was
     /// owned before. To be called within a tokio runtime.
     pub fn owned(&self, partition: i32, log: Arc<dyn CoordinatorLog>) {
-        let gauges = Arc::new(ShardGauges::default());
+        let gauges = Arc::new(ShardGauges::among(&self.0.all));
         let (settings, counts) = (Arc::clone(&self.0.settings), Arc::clone(&gauges));
         let deleted_at = Arc::clone(&self.0.topics_deleted_at);
         let make = move || {

@@ -138,7 +138,7 @@ impl Harness {
     /// What holds after every step.
     fn check(&self) {
         assert_eq!(&self.replayed, self.machine.store(), "live state is replayed state");
-        let mut counts = GroupCounts { partitions: 1, ..GroupCounts::default() };
+        let mut counts = GroupCounts::default();
         for (id, group) in &self.machine.groups {
             group.check();
             counts.groups[group.state().index()] += 1;
