@@ -1,5 +1,6 @@
 //! What is acknowledged and not yet in segments. It lies in the write-ahead log, with its index in memory, and while
-//! the store takes no segments it grows: producers are slowed, then held, before the disk or the memory ends.
+//! the store takes no segments, or the quorum no flush, it grows: producers are slowed, then held, before the disk or
+//! the memory ends.
 
 use std::iter::Sum;
 use std::time::Duration;
@@ -7,7 +8,6 @@ use std::time::Duration;
 use odradek_common::limits::BACKLOG_INDEX_BYTES;
 use odradek_common::pressure;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 /// So many times `flush.bytes` fit at least: a flush begins before producers are slowed.
@@ -40,11 +40,13 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// With `flush.backlog.max.bytes` and `flush.bytes`, and nothing gathered.
+    /// With `flush.backlog.max.bytes`, none where the log is no disk that could be full, and `flush.bytes`; and
+    /// nothing gathered.
     #[must_use]
-    pub fn new(max_bytes: u64, flush_bytes: u64) -> Self {
+    pub fn new(max_bytes: Option<u64>, flush_bytes: u64) -> Self {
+        let least = flush_bytes.saturating_mul(FLUSHES);
         Self {
-            log_bytes_max: max_bytes.max(flush_bytes.saturating_mul(FLUSHES)),
+            log_bytes_max: max_bytes.map_or(u64::MAX, |max_bytes| max_bytes.max(least)),
             delay: watch::Sender::new(Some(Duration::ZERO)),
         }
     }
@@ -63,27 +65,33 @@ impl Backlog {
         }
     }
 
-    /// Waits until another append is welcome. The caller bounds the wait.
-    pub async fn room(&self) {
-        if *self.delay.borrow() == Some(Duration::ZERO) {
-            return;
+    /// Bytes in the log at which producers are held.
+    #[must_use]
+    pub fn log_bytes_max(&self) -> u64 {
+        self.log_bytes_max
+    }
+
+    /// Slows a request that is to append.
+    pub async fn slow(&self) {
+        let delay = self.delay.borrow().unwrap_or_default();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
-        let (start, mut delays) = (Instant::now(), self.delay.subscribe());
-        loop {
-            let delay = *delays.borrow_and_update();
-            let changed = delays.changed();
-            match delay.map(|delay| start + delay) {
-                Some(deadline) if deadline <= Instant::now() => return,
-                Some(deadline) => drop(timeout_at(deadline, changed).await),
-                // The sender is this, so it is there.
-                None => drop(changed.await),
-            }
+    }
+
+    /// Waits while nothing may be appended. The caller bounds the wait.
+    pub async fn room(&self) {
+        if self.delay.borrow().is_none() {
+            // The sender is this, so it is there.
+            let _ = self.delay.subscribe().wait_for(Option::is_some).await;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     fn log_bytes(log_bytes: u64) -> Gathered {
@@ -92,13 +100,14 @@ mod tests {
 
     async fn waits(backlog: &Backlog) -> Option<Duration> {
         let begun = Instant::now();
+        backlog.slow().await;
         let room = tokio::time::timeout(Duration::from_secs(3600), backlog.room()).await;
         room.ok().map(|()| begun.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
     async fn producers_are_slowed_then_held_by_either_limit() {
-        let backlog = Backlog::new(1000, 1);
+        let backlog = Backlog::new(Some(1000), 1);
         assert_eq!(waits(&backlog).await, Some(Duration::ZERO));
         backlog.set(log_bytes(900));
         let slowed = waits(&backlog).await.unwrap();
@@ -113,7 +122,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_is_held_goes_on_when_there_is_room() {
-        let backlog = Backlog::new(1000, 1);
+        let backlog = Backlog::new(Some(1000), 1);
         backlog.set(log_bytes(1000));
         let mut held = std::pin::pin!(backlog.room());
         assert!(futures::poll!(held.as_mut()).is_pending());
@@ -123,7 +132,16 @@ mod tests {
 
     #[test]
     fn several_flushes_fit_at_least() {
-        assert_eq!(Backlog::new(1, 1000).log_bytes_max, 1000 * FLUSHES);
-        assert_eq!(Backlog::new(u64::MAX, u64::MAX).log_bytes_max, u64::MAX);
+        assert_eq!(Backlog::new(Some(1), 1000).log_bytes_max, 1000 * FLUSHES);
+        assert_eq!(Backlog::new(Some(u64::MAX), u64::MAX).log_bytes_max, u64::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_index_has_a_limit_where_the_log_is_no_disk() {
+        let backlog = Backlog::new(None, 1);
+        backlog.set(log_bytes(1 << 50));
+        assert_eq!(waits(&backlog).await, Some(Duration::ZERO));
+        backlog.set(Gathered { log_bytes: 0, index_bytes: BACKLOG_INDEX_BYTES });
+        assert_eq!(waits(&backlog).await, None);
     }
 }

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::{Attempts, Begun};
+use crate::background::flush::LeftOut;
 use crate::backlog::Backlog;
 use crate::fetch_sessions::FetchSessions;
 use crate::group::GroupService;
@@ -116,6 +117,8 @@ pub struct Core {
     pub attempts: Arc<Attempts>,
     /// Slots of this broker's chain that it handed over.
     pub handed_slots: HandedSlots,
+    /// Partitions that the last flush could not take along.
+    pub left_out: ArcSwap<LeftOut>,
     /// Room for what is not yet in segments.
     pub backlog: Backlog,
     /// Held by the round of flushing, or the handover, that is under way.
@@ -143,9 +146,12 @@ impl Core {
         i64::try_from(self.settings().producers.id_expiration.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Looks how much is acknowledged here and not yet in segments, by which producers are slowed.
+    /// Looks how much is acknowledged here and not yet in segments, by which producers are slowed; but for
+    /// partitions that cannot be flushed, whose trouble is not that of all.
     pub fn look_at_backlog(&self) {
-        self.backlog.set(self.logs.all().iter().map(|log| log.gathered()).sum());
+        let (logs, left_out) = (self.logs.all(), self.left_out.load());
+        let waiting = logs.iter().filter(|log| !left_out.contains(&log.id));
+        self.backlog.set(waiting.map(|log| log.gathered()).sum());
     }
 
     /// The chain that this broker writes.

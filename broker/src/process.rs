@@ -449,6 +449,8 @@ impl Parts {
         let catalog = Arc::new(Catalog::new(store.clone(), names.clone(), CATALOG_CACHE_BYTES));
         let reader = LogReader::new(store, names.clone(), wals.clone(), settings.cache.block_bytes);
         let flush = &settings.background;
+        let on_disk = settings.wal_kind == WalKind::Disk;
+        let backlog_max_bytes = on_disk.then_some(flush.backlog_max_bytes);
         let core = Core {
             me,
             cluster: opened.cluster,
@@ -470,7 +472,8 @@ impl Parts {
             request_bytes: RequestBudget::new(settings.network.queued_max_request_bytes),
             answer_bytes: AnswerBudget::new(ANSWER_BYTES),
             refused_bytes: RequestBudget::new(REFUSED_BATCHES_BYTES),
-            backlog: Backlog::new(flush.backlog_max_bytes, flush.flush_bytes),
+            left_out: ArcSwap::default(),
+            backlog: Backlog::new(backlog_max_bytes, flush.flush_bytes),
             connections: Arc::new(Connections::default()),
             attempts: Arc::default(),
             handed_slots: HandedSlots::default(),

@@ -61,7 +61,7 @@ pub const REQUEST_ELEMENTS_AT_ONCE: usize = 4_096;
 /// How long a connection's requests are taken up one behind the other before others have theirs.
 pub const CONNECTION_TURN: Duration = Duration::from_millis(1);
 /// For so long after a partition was taken up, a batch may be missing before another one because its client is still
-/// to hear that the leader before refused it: longer than that one lets it wait.
+/// to hear that the leader before refused it.
 pub const SEQUENCES_SETTLE: Duration = Duration::from_secs(10);
 /// Bytes that all connections together may remember of refused batches of idempotent producers; a
 /// connection for which there is no room is closed ...
@@ -283,7 +283,7 @@ pub const MERGE_LEFT_OUT: Duration = Duration::from_secs(600);
 /// Bytes of a slot's footer, and of the list of its predecessor's partitions.
 pub const SLOT_FOOTER_BYTES: u64 = 64 << 20;
 /// Bytes of memory of the index of what is durable and not yet in segments, at which producers wait.
-pub const BACKLOG_INDEX_BYTES: u64 = 512 << 20;
+pub const BACKLOG_INDEX_BYTES: u64 = 256 << 20;
 /// The longest that a producer is slowed while what it fills is below its limit.
 pub const ROOM_DELAY_MAX: Duration = Duration::from_millis(100);
 /// Slots of a chain on the disk: one is written while the next waits, complete.

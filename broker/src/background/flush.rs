@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odradek_common::ids::{SlotNumber, TopicPartition};
-use odradek_common::limits::{COMMAND_RANGES, FLUSH_ROUND_BYTES};
+use odradek_common::limits::{BACKLOG_INDEX_BYTES, COMMAND_RANGES, FLUSH_ROUND_BYTES};
 use odradek_common::phases::Phase;
 use odradek_metadata::{Command, CommitFlush, FlushedRange, Outcome, ProposeError, Trim};
 use odradek_storage::flush::{self, FlushError, FlushPart, FlushSource, FlushedRound};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, warn};
 
+use crate::backlog::Gathered;
 use crate::core::Core;
 use crate::metric_names;
 use crate::partition::{PartitionLog, checkpoint};
@@ -38,27 +39,27 @@ pub enum RoundError {
 /// Partitions that a flush could not take along. They are tried again with the next.
 pub type LeftOut = HashSet<TopicPartition>;
 
-/// Flushes every `flush.interval.ms`, and when `flush.bytes` have gathered.
+/// Flushes every `flush.interval.ms`, and when `flush.bytes` have gathered, or much index of them.
 pub async fn run(core: Arc<Core>) {
     let interval = core.settings().background.flush_interval;
     let bytes = core.settings().background.flush_bytes;
     let mut last = Instant::now();
-    // What these have gathered is no reason to flush the others without a pause.
-    let mut left_out = LeftOut::new();
     loop {
         tokio::time::sleep(LOOK.min(interval)).await;
-        let logs = core.logs.all();
+        let (logs, left_out) = (core.logs.all(), core.left_out.load_full());
+        // What was left out has gathered no reason to flush the others without a pause.
         let (waiting, hurried): (Vec<_>, Vec<_>) =
             logs.iter().partition(|log| left_out.contains(&log.id));
-        let of = |logs: Vec<&Arc<PartitionLog>>| -> u64 {
-            logs.iter().map(|log| log.gathered().log_bytes).sum()
-        };
+        let of =
+            |logs: Vec<&Arc<PartitionLog>>| -> Gathered { logs.iter().map(|l| l.gathered()).sum() };
         let (waiting, hurried) = (of(waiting), of(hurried));
-        if hurried < bytes && (last.elapsed() < interval || waiting + hurried == 0) {
+        let is_much = hurried.log_bytes >= bytes || hurried.index_bytes >= BACKLOG_INDEX_BYTES / 4;
+        let is_any = waiting.log_bytes + hurried.log_bytes > 0;
+        if !is_much && (last.elapsed() < interval || !is_any) {
             continue;
         }
         match now(&core).await {
-            Ok(not_flushed) => left_out = not_flushed,
+            Ok(not_flushed) => core.left_out.store(Arc::new(not_flushed)),
             Err(error) => {
                 metrics::counter!(metric_names::FLUSH_FAILED).increment(1);
                 warn!(%error, "a flush did not succeed; it is tried again");

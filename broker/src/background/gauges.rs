@@ -45,6 +45,7 @@ fn set(core: &Core) {
     metrics::gauge!(names::METADATA_APPLIED_INDEX).set(image.applied_index() as f64);
     metrics::gauge!(names::BROKER_EPOCH).set(core.me.epoch.0 as f64);
     memory(core);
+    metrics::gauge!(names::UNFLUSHED_LIMIT_BYTES).set(core.backlog.log_bytes_max() as f64);
     budget("index of the backlog", unflushed.index_bytes, BACKLOG_INDEX_BYTES);
     // The chain sets these when it moves; while it does not, it is the age that tells.
     let chain = core.chain.stats();

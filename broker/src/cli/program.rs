@@ -44,7 +44,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 
 /// As one word of a shell.
 fn quoted(word: String) -> String {
-    if word.chars().all(|c| c.is_alphanumeric() || "/._-+,:@%=".contains(c)) {
+    if word.chars().all(|c| c.is_alphanumeric() || "/._-+,:@%".contains(c)) {
         return word;
     }
     format!("'{}'", word.replace('\'', r"'\''"))

@@ -33,16 +33,20 @@ impl Bytes {
 
     fn set(&self, bytes: u64) {
         let before = self.here.swap(bytes, Ordering::Relaxed);
-        self.all.fetch_add(bytes, Ordering::Relaxed);
-        self.all.fetch_sub(before, Ordering::Relaxed);
+        // At once, so that nobody sees both.
+        self.all.fetch_add(bytes.wrapping_sub(before), Ordering::Relaxed);
     }
 
     fn here(&self) -> u64 {
         self.here.load(Ordering::Relaxed)
     }
 
-    fn all(&self) -> u64 {
-        self.all.load(Ordering::Relaxed)
+    /// Whether all have come to `limit` and this one has its share of it or more: who takes little is not refused for
+    /// what others take.
+    fn is_over_share(&self, limit: u64) -> bool {
+        // Each holds the sum once, and the service too.
+        let partitions = (Arc::strong_count(&self.all) as u64).saturating_sub(1).max(1);
+        self.all.load(Ordering::Relaxed) >= limit && self.here() >= limit / partitions
     }
 }
 
@@ -107,13 +111,14 @@ impl ShardGauges {
     /// Whether groups take as much memory as they may, here or in all partitions.
     pub(super) fn is_out_of_memory(&self) -> bool {
         self.memory_bytes.here() >= GROUP_MEMORY_BYTES
-            || self.memory_bytes.all() >= GROUPS_MEMORY_BYTES
+            || self.memory_bytes.is_over_share(GROUPS_MEMORY_BYTES)
     }
 
     /// Whether live records, of which these are here, have outgrown their limit, here or in all partitions. What all
     /// have is known as of the last calls.
     pub(super) fn is_full(&self, live_bytes: u64) -> bool {
-        live_bytes >= COORDINATOR_LIVE_BYTES || self.live_bytes.all() >= COORDINATORS_LIVE_BYTES
+        live_bytes >= COORDINATOR_LIVE_BYTES
+            || self.live_bytes.is_over_share(COORDINATORS_LIVE_BYTES)
     }
 
     pub(super) fn group_entered(&self, state: GroupState) {
@@ -169,19 +174,19 @@ mod tests {
     fn all_partitions_together_have_limits() {
         let all = AllShards::default();
         let [one, two] = [ShardGauges::among(&all), ShardGauges::among(&all)];
-        let members = usize::try_from(GROUPS_MEMORY_BYTES).unwrap();
-        one.occupied(members);
-        assert!(two.is_out_of_memory());
-        one.released(1);
-        assert!(!two.is_out_of_memory());
-        one.set_live_bytes(usize::try_from(COORDINATORS_LIVE_BYTES).unwrap());
-        assert!(two.is_full(0));
-        one.set_live_bytes(1);
-        assert!(!two.is_full(0));
-        two.occupied(1);
-        assert!(two.is_out_of_memory());
+        let half = usize::try_from(COORDINATORS_LIVE_BYTES / 2).unwrap();
+        one.set_live_bytes(half);
+        two.set_live_bytes(half - 1);
+        assert!(!one.is_full(1) && !two.is_full(1));
+        one.set_live_bytes(half + 1);
+        assert!(one.is_full(1), "it has more than its share");
+        assert!(!two.is_full(1), "it has less");
+        two.set_live_bytes(half);
+        assert!(two.is_full(1));
         drop(one);
-        assert!(!two.is_out_of_memory(), "what is not coordinated here any more does not count");
+        assert!(!two.is_full(1), "what is not coordinated here any more does not count");
+        two.occupied(usize::try_from(GROUPS_MEMORY_BYTES).unwrap());
+        assert!(two.is_out_of_memory());
         two.reset();
         assert_eq!(all.memory_bytes.load(Ordering::Relaxed), 0);
     }

@@ -162,7 +162,7 @@ impl GroupMachine {
         }
         let known = self.cx.store.offset(group, topic, partition.partition_index).is_some();
         if !known && self.cx.is_full() {
-            tracing::warn!(%group, "the partition of __consumer_offsets holds as much as it may");
+            tracing::warn!(%group, "this partition of __consumer_offsets, or all here, hold as much as they may");
             return Err(ResponseError::InvalidCommitOffsetSize);
         }
         let offset = OffsetRecord {

@@ -66,6 +66,8 @@ metrics! {
     Counter LOG_CACHE_MISSES = "odradek_log_cache_misses_total",
         "Reads that went past the log cache, to slots or segments.";
     Gauge UNFLUSHED_BYTES = "odradek_unflushed_bytes", "Bytes of batches not yet in segments.";
+    Gauge UNFLUSHED_LIMIT_BYTES = "odradek_unflushed_limit_bytes",
+        "Bytes of batches not yet in segments at which producers wait.";
     Histogram FLUSH_SECONDS = "odradek_flush_seconds", "Seconds that a round of flushing took.";
     Counter FLUSH_FAILED = "odradek_flush_failed_total", "Rounds of flushing that failed.";
     Counter FLUSH_LEFT_OUT = "odradek_flush_left_out_total",

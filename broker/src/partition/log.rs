@@ -108,6 +108,8 @@ struct State {
     append_end: i64,
     cache: LogCache,
     unflushed: VecDeque<Range>,
+    /// Bytes of these.
+    unflushed_bytes: u64,
     /// Batches of producers above the flushed end, in order, with the time of their append.
     unflushed_batches: VecDeque<(ProducerBatch, i64)>,
     /// The producers at exactly the flushed end.
@@ -157,6 +159,7 @@ impl PartitionLog {
             append_end: start.flushed_end,
             cache: LogCache::default(),
             unflushed: VecDeque::new(),
+            unflushed_bytes: 0,
             unflushed_batches: VecDeque::new(),
             flushed_producers: producers.clone(),
             producers,
@@ -308,6 +311,7 @@ impl PartitionLog {
         debug_assert_eq!(state.high_watermark, range.base_offset, "slots land in order");
         state.high_watermark = range.next_offset;
         state.unflushed.push_back(range);
+        state.unflushed_bytes += range.length;
         state.wake_all();
     }
 

@@ -1,6 +1,8 @@
 //! What a connection sends behind a batch that was refused: it must not come first, where the partition
 //! does not know the producer and would let it begin anywhere.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceRequest;
 use odradek_broker::core::Core;
@@ -95,6 +97,7 @@ fn a_gap_is_told_when_the_partition_was_here_for_a_while() {
                 code => assert_eq!(code, NOT_LEADER),
             }
             assert!(Instant::now() < until, "it is never told");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
     life.crash();

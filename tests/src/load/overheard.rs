@@ -43,7 +43,7 @@ impl Overheard {
         while client.poll(QUIET).is_some() {}
     }
 
-    /// Each with its time since the client began.
+    /// Each with the time since the client began at which it was heard: what it says while nobody polls it, at the end.
     pub(super) fn lines(&self) -> String {
         let lines = self.lines.lock();
         lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")

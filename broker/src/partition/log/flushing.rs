@@ -48,10 +48,7 @@ impl PartitionLog {
         let state = self.state.lock();
         let index_bytes = state.unflushed.len() * size_of::<Range>()
             + state.unflushed_batches.len() * size_of::<(ProducerBatch, i64)>();
-        Gathered {
-            log_bytes: state.unflushed.iter().map(|range| range.length).sum(),
-            index_bytes: index_bytes as u64,
-        }
+        Gathered { log_bytes: state.unflushed_bytes, index_bytes: index_bytes as u64 }
     }
 
     /// Adds the durable bytes that were not flushed yet to those of their slots.
@@ -100,8 +97,8 @@ impl PartitionLog {
             return;
         }
         state.flushed_end = next_offset;
-        while state.unflushed.front().is_some_and(|r| r.next_offset <= next_offset) {
-            state.unflushed.pop_front();
+        while let Some(range) = state.unflushed.pop_front_if(|r| r.next_offset <= next_offset) {
+            state.unflushed_bytes -= range.length;
         }
         while let Some((batch, seen_ms)) = state.unflushed_batches.front().copied()
             && batch.last_offset < next_offset

@@ -96,8 +96,9 @@ settings! {
         /// Bytes of records outside segments at which a flush begins.
         "flush.bytes" => flush_bytes: u64 =
             Long(Some("134217728")), AtLeast(1024), Own, ReadOnly;
-        /// Bytes of records outside segments at which producers wait; from half of it on they are slowed. It is
-        /// what an outage of the store may fill of the disk. Four times `flush.bytes` at least.
+        /// Bytes of records outside segments at which producers wait, where the write-ahead log is a disk; from half
+        /// of it on they are slowed. Small writes take more of the disk than their records. Four times `flush.bytes`
+        /// at least.
         "flush.backlog.max.bytes" => backlog_max_bytes: u64 =
             Long(Some("8589934592")), AtLeast(1_048_576), Own, ReadOnly;
         /// How often index objects are merged into manifests.
