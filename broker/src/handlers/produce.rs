@@ -13,7 +13,6 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
 use odradek_common::batch::{Batch, BatchError, Compression};
 use odradek_common::ids::{SlotNumber, TopicId, TopicPartition};
-use odradek_metadata::Incarnation;
 use odradek_storage::wal::ChainError;
 use tokio::time::{Instant, timeout_at};
 
@@ -104,7 +103,7 @@ pub(super) async fn produce(
         confirm_gaps(&core, &mut topics, deadline).await;
         let mut response = acknowledge(topics, deadline).await;
         if version >= LEADERS_SINCE {
-            name_leaders(core.me, Leaders::new(core.image(), listener), &ids, &mut response);
+            name_leaders(Leaders::new(core.image(), listener), &ids, &mut response);
         }
         Body::of(response)
     }))
@@ -144,22 +143,13 @@ fn is_of_the_sequence(code: ResponseError) -> bool {
 }
 
 /// Tells who leads the partitions that are not led here (KIP-951); `ids` are those of the topics.
-fn name_leaders(
-    me: Incarnation,
-    mut leaders: Leaders,
-    ids: &[TopicId],
-    response: &mut ProduceResponse,
-) {
+fn name_leaders(mut leaders: Leaders, ids: &[TopicId], response: &mut ProduceResponse) {
     let elsewhere = ResponseError::NotLeaderOrFollower.code();
     for (id, topic) in ids.iter().zip(&mut response.responses) {
         let partitions = &mut topic.partition_responses;
         for partition in partitions.iter_mut().filter(|p| p.error_code == elsewhere) {
             let at = TopicPartition { topic: *id, partition: partition.index };
             let leader = leaders.name(at);
-            // It knows, and is not to come back without a pause.
-            if leader.leader_id == me.broker.0 {
-                continue;
-            }
             partition.current_leader = LeaderIdAndEpoch::default()
                 .with_leader_id(leader.leader_id.into())
                 .with_leader_epoch(leader.leader_epoch);
