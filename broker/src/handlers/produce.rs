@@ -69,7 +69,7 @@ pub(super) async fn produce(
     let version = context.version;
     let mut produce = Produce { core, refused, version, deadline, patience };
     let invalid = refuse(&request);
-    core.backlog.slow().await;
+    let _ = timeout_at(deadline, core.backlog.slow()).await;
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for mut data in std::mem::take(&mut request.topic_data) {
         let topic = core.topic_named_or_id(&data.name, TopicId(data.topic_id));

@@ -1,19 +1,16 @@
 //! What a connection sends behind a batch that was refused: it must not come first, where the partition
 //! does not know the producer and would let it begin anywhere.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceRequest;
 use odradek_broker::core::Core;
 use odradek_common::files::sim::SimFiles;
 use odradek_common::ids::TopicPartition;
-use odradek_common::limits::SEQUENCES_SETTLE;
 use odradek_storage::store::faulty::Outage;
-use tokio::time::Instant;
 
 use super::life::{Life, settings};
 use super::store_faults::{client, object, store};
+use super::waiting::until;
 use super::wire::{Wire, batch, produce_request};
 
 const UNKNOWN_TOPIC: i16 = 3;
@@ -90,15 +87,14 @@ fn a_gap_is_told_when_the_partition_was_here_for_a_while() {
         assert_eq!(send(&mut wire, 5, 0).await, 0);
         assert_eq!(send(&mut wire, 5, 2).await, NOT_LEADER);
         comes_again(&mut wire, 5, 1..4).await;
-        let until = Instant::now() + 3 * SEQUENCES_SETTLE;
-        loop {
-            match send(&mut wire, 5, 9).await {
-                OUT_OF_ORDER => break,
-                code => assert_eq!(code, NOT_LEADER),
+        until("the gap is told", async || match send(&mut wire, 5, 9).await {
+            OUT_OF_ORDER => true,
+            code => {
+                assert_eq!(code, NOT_LEADER);
+                false
             }
-            assert!(Instant::now() < until, "it is never told");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        })
+        .await;
     });
     life.crash();
 }
