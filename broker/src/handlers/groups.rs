@@ -134,6 +134,8 @@ async fn find(core: &Core, context: &Context, key_type: i8, key: StrBytes) -> Co
     }
     let image = core.image();
     let owner = image.live_topic_named(OFFSETS_TOPIC).and_then(|topic| {
+        // A broker that owns none of its partitions was not told how many there are.
+        core.groups.set_partitions(topic.partition_count);
         let partition = core.groups.partition_for(&key)?;
         let at = odradek_common::ids::TopicPartition { topic: topic.id, partition };
         image.registration(image.partition(at)?.owner).filter(|r| r.is_live())
