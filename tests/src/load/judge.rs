@@ -24,8 +24,7 @@ type Looking = BaseConsumer<Overheard>;
 
 /// How long the clients may take to be served again, and the log to be read.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long a question may take, and each try of it. librdkafka may miss that the coordinator is found, and wait for
-/// the next broker that comes or goes (`rd_kafka_committed`, which looks at the brokers' state too late).
+/// How long a question may take, and each try of it: what a client waits for in the first may have come by the next.
 const QUESTION_LIMIT: Duration = Duration::from_secs(20);
 const TRY_LIMIT: Duration = Duration::from_secs(3);
 /// Before that is asked for again which has gone to another broker, or is on its way.
