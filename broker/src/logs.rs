@@ -77,7 +77,7 @@ impl Logs {
         self.by_id.read().values().cloned().collect()
     }
 
-    /// Bytes of durable batches kept in memory.
+    /// Bytes of memory that durable batches take here.
     #[must_use]
     pub fn cached_bytes(&self) -> usize {
         self.cache.inner.lock().bytes
@@ -89,13 +89,13 @@ impl SlotSink for Logs {
         for landed in &slot.ranges {
             // A partition that was deleted meanwhile has nobody left who waits for it.
             let Some(log) = self.get(&landed.partition) else { continue };
-            log.landed(landed.range);
-            self.cache.landed(&log, landed.range.next_offset, landed.range.length);
+            let bytes = log.landed(landed.range);
+            self.cache.landed(&log, landed.range.next_offset, bytes);
         }
     }
 }
 
-/// Bounds the durable bytes in all log caches together: what landed first goes first, whole ranges
+/// Bounds the memory of what is durable in all log caches together: what landed first goes first, whole ranges
 /// of a slot at a time, so that the frames they share are freed with them.
 #[derive(Debug)]
 struct CacheBudget {
@@ -106,16 +106,19 @@ struct CacheBudget {
 #[derive(Debug, Default)]
 struct CacheQueue {
     bytes: usize,
-    landed: VecDeque<(Weak<PartitionLog>, i64, usize)>,
+    landed: VecDeque<Landed>,
 }
+
+/// What landed at once of a log, the offset after it and its bytes of memory.
+type Landed = (Weak<PartitionLog>, i64, usize);
 
 impl CacheBudget {
     fn new(limit: usize) -> Self {
         Self { limit, inner: Mutex::default() }
     }
 
-    fn landed(&self, log: &Arc<PartitionLog>, next_offset: i64, bytes: u64) {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    fn landed(&self, log: &Arc<PartitionLog>, next_offset: i64, bytes: usize) {
+        let bytes = bytes.saturating_add(2 * size_of::<Landed>());
         let mut evicted = Vec::new();
         {
             let mut queue = self.inner.lock();

@@ -103,8 +103,8 @@ pub enum StartError {
     #[error("recovery: {0}")]
     Takeover(#[from] TakeoverError),
     /// The admin server.
-    #[error("admin.listen: {0}")]
-    Admin(#[from] std::io::Error),
+    #[error("admin.listen: cannot listen on {0}: {1}")]
+    Admin(String, std::io::Error),
     /// The metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] recorder::RecorderError),
@@ -518,6 +518,7 @@ fn spawn_background(
     spawn(vital, stop, "merge", background::merge::run(core.clone()));
     spawn(vital, stop, "retention", background::retention::run(core.clone()));
     spawn(vital, stop, "producer expiry", background::expire::run(core.clone()));
+    spawn(vital, stop, "producer bound", background::expire::bound(core.clone()));
     if core.settings().roles.controller {
         let collector = collector(core);
         spawn(vital, stop, "the collector", background::collect::run(core.clone(), collector));
@@ -544,8 +545,9 @@ async fn spawn_admin(
     let Some(listen) = core.settings().admin_listen.clone() else { return Ok(None) };
     let shown = recorder::install()?;
     let readiness = Arc::new(BrokerReadiness(core.clone()));
-    let server = AdminServer::bind(&listen, shown.clone(), readiness).await?;
-    let address = server.address()?;
+    let failed = |error| StartError::Admin(listen.to_string(), error);
+    let server = AdminServer::bind(&listen, shown.clone(), readiness).await.map_err(failed)?;
+    let address = server.address().map_err(failed)?;
     spawn(vital, stop, "metrics", recorder::upkeep(shown.clone(), stop.clone()));
     spawn(vital, stop, "gauges", background::gauges::run(core.clone(), shown));
     spawn(vital, stop, "the admin server", server.run(stop.clone()));

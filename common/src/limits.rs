@@ -16,9 +16,13 @@ pub const CHAIN_UNLANDED_BYTES: usize = 128 << 20;
 pub const GROUP_PARTITIONS: u32 = 256;
 /// Batches of one producer that are remembered, as Kafka does (five requests in flight).
 pub const PRODUCER_WINDOW_BATCHES: usize = 5;
-/// Batches of idempotent producers that one partition remembers: 72 bytes each in memory, at most some 60 in a
-/// checkpoint, so that the manifest of a whole group stays below [`LIST_OBJECT_BYTES`].
+/// Batches of idempotent producers that one partition remembers: at most some 60 bytes each in a checkpoint, so that the manifest of a whole group stays below [`LIST_OBJECT_BYTES`].
 pub const PRODUCER_BATCHES_KEPT: usize = 16_384;
+/// Bytes of memory that a remembered batch of a producer takes, by and large: with what holds the producer where it
+/// has one alone, with the room that its window grows by where it has five.
+pub const PRODUCER_BATCH_BYTES: usize = 160;
+/// How often what all partitions remember of producers is held against its limit.
+pub const PRODUCERS_LOOK: Duration = Duration::from_secs(1);
 /// Milliseconds after which a producer counts as idle where a partition has too many: longer than clients
 /// try again.
 pub const PRODUCER_IDLE_MS: i64 = 600_000;
@@ -220,9 +224,9 @@ pub const COORDINATOR_BATCH_BYTES: usize = 512 << 10;
 pub const COORDINATOR_REWRITE_FACTOR: u64 = 4;
 /// ... and this many bytes.
 pub const COORDINATOR_REWRITE_FLOOR_BYTES: u64 = 1 << 20;
-/// Bytes of live records of one coordinator shard, at which it takes no new groups or offsets.
+/// Bytes of memory of the live records of one coordinator shard, at which it takes no new groups or offsets.
 pub const COORDINATOR_LIVE_BYTES: u64 = 256 << 20;
-/// The same of all shards of a broker together: some millions of offsets.
+/// The same of all shards of a broker together: some millions of offsets where groups have many each.
 pub const COORDINATORS_LIVE_BYTES: u64 = 512 << 20;
 /// Milliseconds until a coordinator shard that failed is loaded anew.
 pub const COORDINATOR_RELOAD_MS: u64 = 500;

@@ -18,13 +18,25 @@ pub enum FrameError {
     #[error("a frame of {0} bytes")]
     Negative(i32),
     /// A frame over the cap.
-    #[error("a frame of {length_bytes} bytes where {cap_bytes} are allowed")]
+    #[error("a frame of {length_bytes} bytes where {cap_bytes} are allowed{}", other_protocol(*length_bytes))]
     OverCap {
         /// What the peer announces.
         length_bytes: usize,
         /// What is allowed.
         cap_bytes: usize,
     },
+}
+
+/// What the length is, if it is none: what peers begin with that speak another protocol.
+fn other_protocol(length_bytes: usize) -> &'static str {
+    let begin = u32::try_from(length_bytes).unwrap_or(0).to_be_bytes();
+    match &begin {
+        [0x16, 0x03, ..] => ": this looks like TLS, which this listener does not speak",
+        b"GET " | b"POST" | b"HEAD" | b"PUT " | b"OPTI" => {
+            ": this looks like HTTP; /metrics is on admin.listen"
+        }
+        _ => "",
+    }
 }
 
 /// Cuts a byte stream into frames. Read into [`space`](Self::space), then take what is complete
@@ -172,6 +184,18 @@ mod tests {
             }
         }
         frames
+    }
+
+    #[test]
+    fn other_protocols_are_told_of() {
+        let told = |first: &[u8]| {
+            let mut reader = FrameReader::new(CAP);
+            reader.space().put_slice(first);
+            reader.next_frame().unwrap_err().to_string()
+        };
+        assert!(told(b"GET / HTTP/1.1").contains("HTTP"));
+        assert!(told(&[0x16, 0x03, 0x01, 0x02, 0x00]).contains("TLS"));
+        assert!(told(&[0x7f, 0, 0, 0]).ends_with("are allowed"));
     }
 
     fn framed(body: &[u8]) -> Vec<u8> {

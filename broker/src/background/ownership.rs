@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::internal_log::InternalLog;
 use crate::partition::{AppendRules, LogStart, PartitionLog, checkpoint};
 use crate::reading::{self, RangesError};
-use crate::topics::OFFSETS_TOPIC;
+use crate::topics::{LiveTopics, OFFSETS_TOPIC};
 
 /// What could not be taken up is tried again after this, if no newer image comes before.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -79,6 +79,9 @@ async fn release_all(core: &Core, mut told: watch::Receiver<Releasable>) {
 
 /// Makes the logs of this broker those that `image` gives it.
 pub async fn follow(core: &Arc<Core>, image: &Arc<Image>) -> Followed {
+    // Also where none of them is this broker's: it tells from it which groups are not its own.
+    let offsets = image.live_topic_named(OFFSETS_TOPIC);
+    core.groups.set_partitions(offsets.map_or(0, |topic| topic.partition_count));
     let (mut mine, mut releasable) = (BTreeMap::new(), Releasable::new());
     for (at, partition) in image.owned_by(core.me) {
         let deleting = image.topic(at.topic).is_none_or(|t| t.state == TopicState::Deleting);
@@ -175,7 +178,6 @@ async fn take_up(
     // Settings that were altered meanwhile reached the logs that were there.
     refresh_rules(core, &log);
     if *topic.name == *OFFSETS_TOPIC {
-        core.groups.set_partitions(topic.partition_count);
         let log = InternalLog::new(core, log, flushed.bytes());
         core.groups.owned(at.partition, Arc::new(log));
     }

@@ -49,7 +49,7 @@ impl Context {
     }
 
     pub(super) fn take_effects(&mut self) -> Effects<Answer> {
-        self.gauges.set_live_bytes(self.store.live_bytes());
+        self.gauges.set_live_bytes(self.store.memory_bytes());
         std::mem::take(&mut self.effects)
     }
 
@@ -74,7 +74,7 @@ impl Context {
 
     /// Whether the live records have outgrown their limit.
     pub(super) fn is_full(&self) -> bool {
-        self.gauges.is_full(self.store.live_bytes() as u64)
+        self.gauges.is_full(self.store.memory_bytes() as u64)
     }
 
     /// Whether the live groups take as much memory as they may; then there are no more members.

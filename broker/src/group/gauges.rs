@@ -82,7 +82,7 @@ pub struct GroupCounts {
     pub groups: [u64; GroupState::ALL.len()],
     /// Members of all groups.
     pub members: u64,
-    /// Bytes of live records.
+    /// Bytes of memory that live records take.
     pub live_bytes: u64,
     /// Bytes of memory that groups and members take beside their records.
     pub memory_bytes: u64,
@@ -114,7 +114,7 @@ impl ShardGauges {
             || self.memory_bytes.is_over_share(GROUPS_MEMORY_BYTES)
     }
 
-    /// Whether live records, of which these are here, have outgrown their limit, here or in all partitions. What all
+    /// Whether live records, which take so many bytes here, have outgrown their limit, here or in all partitions. What all
     /// have is known as of the last calls.
     pub(super) fn is_full(&self, live_bytes: u64) -> bool {
         live_bytes >= COORDINATOR_LIVE_BYTES

@@ -31,7 +31,7 @@ mod tests;
 pub use calls::{Answer, CommitCall, CommittedOffset, FetchCall, JoinCall, Request};
 pub use gauges::{GroupCounts, ShardGauges};
 pub use machine::GroupMachine;
-pub use service::{Deferred, GroupService};
+pub use service::{Deferred, GroupService, partition_of};
 pub use settings::GroupSettings;
 pub use state::GroupState;
 pub use store::{Cursor, Store};

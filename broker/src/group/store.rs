@@ -15,6 +15,13 @@ const RECORD_BYTES: usize = 12;
 /// Bytes of the fixed fields of an offset's key and value.
 const OFFSET_BYTES: usize = 40;
 
+/// Bytes of memory that an offset takes beside its record, by and large, ...
+const OFFSET_MEMORY: usize = 128;
+/// ... a topic in which a group has any, whose map begins with room for eleven, ...
+const TOPIC_MEMORY: usize = 768;
+/// ... and a group that has any, or a record of its own.
+const GROUP_MEMORY: usize = 512;
+
 type Partitions = BTreeMap<i32, OffsetRecord>;
 type Topics = BTreeMap<Arc<str>, Partitions>;
 
@@ -28,6 +35,8 @@ pub struct Store {
     /// written them, and finds them again.
     unknown: BTreeMap<Bytes, Bytes>,
     live_bytes: usize,
+    /// Bytes of memory beside these.
+    beside_bytes: usize,
 }
 
 /// The place of a live record in the order in which they are written anew.
@@ -74,6 +83,11 @@ impl Store {
         self.live_bytes
     }
 
+    /// Bytes of memory that they take, by and large: several times as much where they are short.
+    pub fn memory_bytes(&self) -> usize {
+        self.live_bytes + self.beside_bytes
+    }
+
     /// The groups that have a record of their own, with it.
     pub fn groups(&self) -> impl Iterator<Item = (&Arc<str>, &Bytes)> {
         self.groups.iter()
@@ -102,14 +116,17 @@ impl Store {
 
     pub(super) fn put_group(&mut self, group: &Arc<str>, value: Bytes) {
         self.live_bytes += group_bytes(group, &value);
+        self.beside_bytes += GROUP_MEMORY;
         if let Some(old) = self.groups.insert(Arc::clone(group), value) {
             self.live_bytes -= group_bytes(group, &old);
+            self.beside_bytes -= GROUP_MEMORY;
         }
     }
 
     pub(super) fn remove_group(&mut self, group: &str) {
         if let Some(old) = self.groups.remove(group) {
             self.live_bytes -= group_bytes(group, &old);
+            self.beside_bytes -= GROUP_MEMORY;
         }
     }
 
@@ -121,10 +138,18 @@ impl Store {
         offset: OffsetRecord,
     ) {
         self.live_bytes += offset_bytes(group, topic, &offset);
-        let topics = self.offsets.entry(Arc::clone(group)).or_default();
-        let partitions = topics.entry(Arc::clone(topic)).or_default();
-        if let Some(old) = partitions.insert(partition, offset) {
-            self.live_bytes -= offset_bytes(group, topic, &old);
+        let beside = &mut self.beside_bytes;
+        let topics = self.offsets.entry(Arc::clone(group)).or_insert_with(|| {
+            *beside += GROUP_MEMORY;
+            Topics::new()
+        });
+        let partitions = topics.entry(Arc::clone(topic)).or_insert_with(|| {
+            *beside += TOPIC_MEMORY;
+            Partitions::new()
+        });
+        match partitions.insert(partition, offset) {
+            Some(old) => self.live_bytes -= offset_bytes(group, topic, &old),
+            None => *beside += OFFSET_MEMORY,
         }
     }
 
@@ -133,11 +158,14 @@ impl Store {
         let Some(partitions) = topics.get_mut(topic) else { return };
         let Some(old) = partitions.remove(&partition) else { return };
         self.live_bytes -= offset_bytes(group, topic, &old);
+        self.beside_bytes -= OFFSET_MEMORY;
         if partitions.is_empty() {
             topics.remove(topic);
+            self.beside_bytes -= TOPIC_MEMORY;
         }
         if topics.is_empty() {
             self.offsets.remove(group);
+            self.beside_bytes -= GROUP_MEMORY;
         }
     }
 

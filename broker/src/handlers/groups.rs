@@ -1,8 +1,6 @@
 //! FindCoordinator (API 10) and the APIs of classic consumer groups: each fixes its place in its
 //! coordinator's order here and is answered when its records are durable.
 
-use std::collections::BTreeSet;
-
 use futures::FutureExt;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -12,10 +10,11 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use super::once::Once;
 use super::{Answer, Body, Context, offsets, operations, text, topics};
 use crate::core::Core;
 use crate::endpoints;
-use crate::group::Deferred;
+use crate::group::{Deferred, partition_of};
 use crate::topics::{LiveTopics, OFFSETS_TOPIC};
 
 /// The key type of consumer groups.
@@ -69,16 +68,16 @@ async fn now<T: Into<ResponseKind> + 'static>(answer: Deferred<T>) -> Answer {
 
 /// With each partition once in what is asked of a group.
 fn each_once(mut request: OffsetFetchRequest) -> OffsetFetchRequest {
-    let mut seen = BTreeSet::new();
+    let mut named = Once::default();
     for topic in request.topics.iter_mut().flatten() {
-        let name = topic.name.to_string();
-        topic.partition_indexes.retain(|index| seen.insert((name.clone(), *index)));
+        let number = named.topic(&topic.name);
+        topic.partition_indexes.retain(|index| named.is_first(number, *index));
     }
     for group in &mut request.groups {
-        seen.clear();
+        let mut named = Once::default();
         for topic in group.topics.iter_mut().flatten() {
-            let name = topic.name.to_string();
-            topic.partition_indexes.retain(|index| seen.insert((name.clone(), *index)));
+            let number = named.topic(&topic.name);
+            topic.partition_indexes.retain(|index| named.is_first(number, *index));
         }
     }
     request
@@ -134,9 +133,7 @@ async fn find(core: &Core, context: &Context, key_type: i8, key: StrBytes) -> Co
     }
     let image = core.image();
     let owner = image.live_topic_named(OFFSETS_TOPIC).and_then(|topic| {
-        // A broker that owns none of its partitions was not told how many there are.
-        core.groups.set_partitions(topic.partition_count);
-        let partition = core.groups.partition_for(&key)?;
+        let partition = partition_of(&key, topic.partition_count)?;
         let at = odradek_common::ids::TopicPartition { topic: topic.id, partition };
         image.registration(image.partition(at)?.owner).filter(|r| r.is_live())
     });

@@ -1,7 +1,6 @@
 //! ListOffsets (API 2) and OffsetForLeaderEpoch (API 23): which offset stands at a time, an end or
 //! a change of leader.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -19,6 +18,7 @@ use kafka_protocol::messages::{
 };
 use odradek_common::ids::{TopicId, TopicPartition};
 
+use super::once::Once;
 use crate::confirmation::Confirmation;
 use crate::core::Core;
 use crate::partition::PartitionLog;
@@ -64,20 +64,18 @@ pub(super) async fn list_offsets(
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
-    // Names may be long and partitions many: a name is looked at once.
-    let (mut names, mut seen) = (BTreeMap::new(), BTreeSet::new());
+    let mut named = Once::default();
     let mut confirmation = Confirmation::new(core);
     for topic in request.topics {
         let id = core.topic_id(&topic.name);
-        let count = names.len();
-        let number: usize = *names.entry(topic.name.clone()).or_insert(count);
+        let number = named.topic(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let answer = ListOffsetsPartitionResponse::default()
                 .with_partition_index(partition.partition_index);
             // As in Kafka, a partition stands in a request once, and a timestamp that the version
             // does not know is refused before the partition is looked for.
-            let once = seen.insert((number, partition.partition_index));
+            let once = named.is_first(number, partition.partition_index);
             let is_known = known_since(partition.timestamp).is_some_and(|since| version >= since);
             let listed = match (once, is_known) {
                 (true, true) => list(core, &mut confirmation, id, &partition).await,

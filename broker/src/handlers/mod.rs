@@ -10,6 +10,7 @@ mod groups;
 mod list_offsets;
 mod metadata;
 mod offsets;
+mod once;
 mod operations;
 mod produce;
 mod producers;
@@ -37,7 +38,7 @@ use odradek_protocol::response::{self, EncodeError};
 
 use crate::core::Core;
 use crate::metric_names;
-use crate::server::budget::AnswerGrant;
+use crate::server::budget::{AnswerGrant, RequestLease};
 
 pub use refused::RefusedBatches;
 
@@ -71,6 +72,8 @@ pub struct Context {
     pub client_id: String,
     /// Bytes of the request's frame, all of which whatever is sliced from it keeps in memory.
     pub frame_bytes: usize,
+    /// What it holds of the memory of all requests; given up before an answer waits to be written.
+    pub lease: Option<Arc<RequestLease>>,
     /// The client's address.
     pub peer: SocketAddr,
     /// The listener it came through: answers name the brokers' addresses of this listener.
@@ -88,6 +91,7 @@ impl Context {
             correlation_id: header.correlation_id,
             client_id: header.client_id.as_ref().map(|id| id.to_string()).unwrap_or_default(),
             frame_bytes: 0,
+            lease: None,
             peer,
             listener: listener.clone(),
             _in_flight: InFlight::begin(),
@@ -99,8 +103,18 @@ impl Context {
     pub fn of_api_versions(correlation_id: i32, peer: SocketAddr, listener: &Arc<str>) -> Self {
         let (api, client_id) = (ApiKey::ApiVersions, String::new());
         let (listener, _in_flight) = (listener.clone(), InFlight::begin());
-        let (version, frame_bytes) = (0, 0);
-        Self { api, version, correlation_id, client_id, frame_bytes, peer, listener, _in_flight }
+        let (version, frame_bytes, lease) = (0, 0, None);
+        Self {
+            api,
+            version,
+            correlation_id,
+            client_id,
+            frame_bytes,
+            lease,
+            peer,
+            listener,
+            _in_flight,
+        }
     }
 }
 

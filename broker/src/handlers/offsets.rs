@@ -1,6 +1,8 @@
 //! OffsetCommit (API 8) and OffsetDelete (API 47): what they say of partitions that do not exist is
 //! answered here, the rest by the coordinator.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -13,6 +15,7 @@ use kafka_protocol::messages::offset_delete_response::{
 use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, TopicName,
 };
+use odradek_common::limits::OFFSETS_OF_A_REQUEST;
 use odradek_metadata::Image;
 
 use super::{Answer, Body};
@@ -25,7 +28,10 @@ const UNKNOWN: ResponseError = ResponseError::UnknownTopicOrPartition;
 pub(super) async fn commit(core: &Core, version: i16, mut request: OffsetCommitRequest) -> Answer {
     let image = core.image();
     let mut unknown = Vec::new();
-    for topic in &mut request.topics {
+    // Of too many the coordinator refuses all.
+    let asked: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let looked_for = if asked > OFFSETS_OF_A_REQUEST { 0 } else { request.topics.len() };
+    for topic in &mut request.topics[..looked_for] {
         let partitions = &mut topic.partitions;
         let missing = take_missing(&image, &topic.name, partitions, |p| p.partition_index);
         let refused = missing.into_iter().map(|partition| {
@@ -44,12 +50,7 @@ pub(super) async fn commit(core: &Core, version: i16, mut request: OffsetCommitR
     let committed = core.groups.commit(version, request, image.applied_index()).await;
     Answer::Later(Box::pin(async move {
         let mut response = committed.await;
-        for topic in unknown {
-            match response.topics.iter_mut().find(|t| t.name == topic.name) {
-                Some(known) => known.partitions.extend(topic.partitions),
-                None => response.topics.push(topic),
-            }
-        }
+        join(&mut response.topics, unknown, |t| &t.name, |t| &mut t.partitions);
         Body::of(response)
     }))
 }
@@ -58,7 +59,10 @@ pub(super) async fn commit(core: &Core, version: i16, mut request: OffsetCommitR
 pub(super) async fn delete(core: &Core, mut request: OffsetDeleteRequest) -> Answer {
     let image = core.image();
     let mut unknown = Vec::new();
-    for topic in &mut request.topics {
+    // Of too many the coordinator refuses all.
+    let asked: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let looked_for = if asked > OFFSETS_OF_A_REQUEST { 0 } else { request.topics.len() };
+    for topic in &mut request.topics[..looked_for] {
         let partitions = &mut topic.partitions;
         let missing = take_missing(&image, &topic.name, partitions, |p| p.partition_index);
         let refused = missing.into_iter().map(|partition| {
@@ -77,12 +81,7 @@ pub(super) async fn delete(core: &Core, mut request: OffsetDeleteRequest) -> Ans
         if response.error_code != 0 {
             return Body::of(response);
         }
-        for topic in unknown {
-            match response.topics.iter_mut().find(|t| t.name == topic.name) {
-                Some(known) => known.partitions.extend(topic.partitions),
-                None => response.topics.push(topic),
-            }
-        }
+        join(&mut response.topics, unknown, |t| &t.name, |t| &mut t.partitions);
         Body::of(response)
     }))
 }
@@ -99,4 +98,30 @@ fn take_missing<P>(
     let missing = partitions.iter().filter(|p| !there(p)).map(&number).collect();
     partitions.retain(there);
     missing
+}
+
+/// Adds what is said of partitions that do not exist to what is said of the others of their topics. A request may
+/// name a topic many times.
+fn join<T, P>(
+    topics: &mut Vec<T>,
+    unknown: Vec<T>,
+    name: impl Fn(&T) -> &TopicName,
+    partitions: impl Fn(&mut T) -> &mut Vec<P>,
+) {
+    let mut places = HashMap::with_capacity(topics.len());
+    for (place, topic) in topics.iter().enumerate() {
+        places.entry(name(topic).clone()).or_insert(place);
+    }
+    for mut topic in unknown {
+        match places.entry(name(&topic).clone()) {
+            Entry::Occupied(known) => {
+                let more = std::mem::take(partitions(&mut topic));
+                partitions(&mut topics[*known.get()]).extend(more);
+            }
+            Entry::Vacant(place) => {
+                place.insert(topics.len());
+                topics.push(topic);
+            }
+        }
+    }
 }

@@ -88,7 +88,7 @@ pub(super) async fn produce(
         }
         topics.push(PendingTopic { id: topic.unwrap_or(TopicId::NIL), data, partitions });
     }
-    own_what_is_kept(&topics, context.frame_bytes);
+    own_what_is_kept(&topics, context);
     if acks == 0 {
         let outcomes = topics.iter().flat_map(|t| &t.partitions).map(|p| &p.outcome);
         let errors = outcomes.filter_map(|o| o.as_ref().err()).map(|e| e.code.code()).collect();
@@ -166,17 +166,30 @@ fn name_leaders(mut leaders: Leaders, ids: &[TopicId], response: &mut ProduceRes
 }
 
 /// Where most of a frame was refused, what the log cache keeps of it gets memory of its own: the cache
-/// counts records, not the frames that they came in.
-fn own_what_is_kept(topics: &[PendingTopic], frame_bytes: usize) {
+/// counts records, not the frames that they came in. Its slots keep the frame until they are durable, which may be
+/// long after the answer: until then it counts among the requests.
+fn own_what_is_kept(topics: &[PendingTopic], context: &Context) {
     let kept = || topics.iter().flat_map(|t| &t.partitions).filter(|p| p.outcome.is_ok());
     let kept_bytes: usize = kept().map(|p| p.batch_bytes).sum();
-    if kept_bytes >= frame_bytes / 2 {
+    if kept_bytes >= context.frame_bytes / 2 {
         return;
     }
+    let mut slots = Vec::new();
     for pending in kept() {
         if let Ok((appended, log)) = &pending.outcome {
             log.own_records(appended.base_offset);
+            slots.extend(appended.slot.map(|slot| (Arc::clone(log), slot)));
         }
+    }
+    if !slots.is_empty() {
+        let lease = context.lease.clone();
+        tokio::spawn(async move {
+            for (log, slot) in slots {
+                // It may also have failed: it is gone then.
+                let _ = wait(&log, slot).await;
+            }
+            drop(lease);
+        });
     }
 }
 
@@ -277,8 +290,14 @@ impl Produce<'_> {
             return Err(AppendError::new(ResponseError::InvalidTopicException, message));
         }
         // A log that knows the producer decides alone: the refused one may have been appended elsewhere.
-        if log.is_new_producer(&batch.header) && self.is_behind(numbered) {
-            return Err(behind_a_refused());
+        if log.is_new_producer(&batch.header) {
+            if self.is_behind(numbered) {
+                return Err(behind_a_refused());
+            }
+            // Its first batch may have been refused by the leader before, and not have come here yet.
+            if batch.header.base_sequence > 0 && !log.is_settled() {
+                return Err(AppendError::new(ResponseError::NotLeaderOrFollower, NOT_SETTLED));
+            }
         }
         let room = async {
             self.core.backlog.room().await;
@@ -297,7 +316,8 @@ impl Produce<'_> {
         match tokio::time::timeout_at(self.patience, appending).await {
             Ok(appended) => Ok((appended?, log)),
             Err(_) => {
-                let message = "the partition is on its way to another broker; nothing was appended";
+                let message = "the partition is on its way to another broker, or its batches take long to be \
+                               looked into; nothing was appended";
                 Err(AppendError::new(ResponseError::NotLeaderOrFollower, message))
             }
         }

@@ -1,7 +1,5 @@
 //! InitProducerId (API 22) without a transactional id, and DescribeProducers (API 61).
 
-use std::collections::BTreeSet;
-
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
@@ -13,6 +11,7 @@ use kafka_protocol::messages::{
 use odradek_common::ids::TopicPartition;
 use odradek_storage::wal::ProducerBatch;
 
+use super::once::Once;
 use super::text;
 use crate::core::Core;
 
@@ -46,12 +45,12 @@ pub(super) async fn describe_producers(
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
-    let mut seen = BTreeSet::new();
+    let mut named = Once::default();
     for topic in request.topics {
-        let id = core.topic_id(&topic.name);
+        let (id, number) = (core.topic_id(&topic.name), named.topic(&topic.name));
         let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
         for index in topic.partition_indexes {
-            if !seen.insert((topic.name.to_string(), index)) {
+            if !named.is_first(number, index) {
                 continue;
             }
             let answer = PartitionResponse::default().with_partition_index(index);

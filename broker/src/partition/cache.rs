@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use odradek_storage::wal::SHARED_BYTES;
 
 /// A batch in memory: its patched header and its records, which share the frame they came in.
 #[derive(Clone, Debug)]
@@ -26,6 +27,12 @@ impl CachedBatch {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.header.len() + self.records.len()
+    }
+
+    /// Bytes of memory that it takes, which for tiny batches is several times their size: its place in a queue that
+    /// doubles when it grows, and its buffers.
+    fn memory_bytes(&self) -> usize {
+        2 * size_of::<Self>() + SHARED_BYTES + self.size_bytes()
     }
 }
 
@@ -49,6 +56,14 @@ impl LogCache {
         if let Some(batch) = self.batches.get_mut(at).filter(|b| b.base_offset == base_offset) {
             batch.records = Bytes::copy_from_slice(&batch.records);
         }
+    }
+
+    /// Bytes of memory that the batches take which lie wholly within `base_offset..next_offset`.
+    #[must_use]
+    pub fn memory_bytes(&self, base_offset: i64, next_offset: i64) -> usize {
+        let first = self.batches.partition_point(|b| b.base_offset < base_offset);
+        let within = self.batches.range(first..).take_while(|b| b.next_offset <= next_offset);
+        within.map(CachedBatch::memory_bytes).sum()
     }
 
     /// Lets go what lies wholly below `offset`; the bytes that were freed.
@@ -132,6 +147,16 @@ mod tests {
         assert_eq!(size(cache.read(0, 40, 1, false)), Some(0));
         assert_eq!(size(cache.read(0, 40, 1, true)), Some(100), "the first batch always");
         assert_eq!(size(cache.read(40, 40, 1000, true)), None);
+    }
+
+    #[test]
+    fn tiny_batches_count_as_what_they_take() {
+        let cache = cache();
+        let each = cache.memory_bytes(10, 20);
+        assert!(each > 300, "{each} bytes for a batch of 100");
+        assert_eq!(cache.memory_bytes(10, 30), 2 * each);
+        assert_eq!(cache.memory_bytes(0, 100), 4 * each);
+        assert_eq!([cache.memory_bytes(5, 15), cache.memory_bytes(40, 50)], [0, 0]);
     }
 
     #[test]

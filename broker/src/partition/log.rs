@@ -3,6 +3,7 @@
 
 mod flushing;
 mod gate;
+mod remembered;
 mod tail;
 
 use std::collections::VecDeque;
@@ -305,14 +306,15 @@ impl PartitionLog {
     }
 
     /// Takes note that a range of this partition is durable; called in the order of the chain,
-    /// before any append in it is acknowledged.
-    pub fn landed(&self, range: Range) {
+    /// before any append in it is acknowledged. Answers the bytes of memory that the cache has of it.
+    pub fn landed(&self, range: Range) -> usize {
         let mut state = self.state.lock();
         debug_assert_eq!(state.high_watermark, range.base_offset, "slots land in order");
         state.high_watermark = range.next_offset;
         state.unflushed.push_back(range);
         state.unflushed_bytes += range.length;
         state.wake_all();
+        state.cache.memory_bytes(range.base_offset, range.next_offset)
     }
 
     /// The offsets now.
@@ -332,32 +334,6 @@ impl PartitionLog {
         let mut state = self.state.lock();
         let offset = offset.min(state.high_watermark);
         state.cache.evict_below(offset)
-    }
-
-    /// Drops producers that were idle for `expiration_ms`.
-    pub fn expire_producers(&self, now_ms: i64, expiration_ms: i64) {
-        let mut state = self.state.lock();
-        state.producers.expire(now_ms, expiration_ms);
-        state.flushed_producers.expire(now_ms, expiration_ms);
-    }
-
-    /// The newest batch of each producer: what DescribeProducers shows.
-    #[must_use]
-    pub fn describe_producers(&self) -> Vec<ProducerBatch> {
-        self.state.lock().producers.newest().copied().collect()
-    }
-
-    /// Whether a batch has a sequence of a producer of which nothing is remembered.
-    #[must_use]
-    pub fn is_new_producer(&self, header: &BatchHeader) -> bool {
-        producers::produced(header)
-            .is_some_and(|b| !self.state.lock().producers.knows(b.producer_id))
-    }
-
-    /// Number of producers remembered.
-    #[must_use]
-    pub fn producer_count(&self) -> usize {
-        self.state.lock().producers.len()
     }
 
     /// The chain this partition is pinned to.

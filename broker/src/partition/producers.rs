@@ -154,11 +154,16 @@ impl Producers {
         });
     }
 
+    /// Forgets until at most `batches` are left.
+    ///
     /// Producers that are idle are forgotten, those that were seen longest ago first. Where that is not
     /// enough, of the others only the newest batch is kept, by which gaps are still found, and then some
     /// of them are forgotten too. Kafka has no such bound, and its brokers run out of memory over clients
     /// that take a new producer id for each record (KIP-936).
-    fn shorten_to(&mut self, batches: usize) {
+    pub fn shorten_to(&mut self, batches: usize) {
+        if self.batches <= batches {
+            return;
+        }
         let age =
             |p: &Producer| (p.seen_ms, p.window.back().map(|newest| newest.batch.base_offset));
         let mut oldest: Vec<_> = self.by_id.iter().map(|(id, p)| (age(p), *id)).collect();
@@ -203,6 +208,12 @@ impl Producers {
     /// The newest batch of each producer, in no order.
     pub fn newest(&self) -> impl Iterator<Item = &ProducerBatch> {
         self.by_id.values().filter_map(|p| p.window.back().map(|seen| &seen.batch))
+    }
+
+    /// Number of batches remembered, of all producers together.
+    #[must_use]
+    pub fn batch_count(&self) -> usize {
+        self.batches
     }
 
     /// Number of producers remembered.

@@ -97,8 +97,6 @@ enum Due {
         since: Instant,
         /// Whether it takes turns.
         is_large: bool,
-        /// What the request holds in memory until it is answered.
-        _lease: RequestLease,
     },
 }
 
@@ -262,6 +260,7 @@ impl Reader {
         let request = checked.decode()?;
         let mut context = Context::of(&request.header, self.peer, &self.listener);
         context.frame_bytes = frame_bytes;
+        context.lease = Some(Arc::new(lease));
         // The place in the line comes first: when it is full, reading stops, and TCP tells the
         // client so.
         let place = self.due.reserve().await.map_err(|_| Ended::Writer)?;
@@ -269,9 +268,9 @@ impl Reader {
         let due = match handlers::handle(core, &context, refused, request.body).await {
             Answer::Nothing => return Ok(()),
             Answer::Close => return Err(Ended::Unanswered),
-            Answer::Later(body) => Due::Later { body, context, since, is_large, _lease: lease },
+            Answer::Later(body) => Due::Later { body, context, since, is_large },
             Answer::Ready(body) => {
-                drop(lease);
+                context.lease = None;
                 self.encoded(&context, &body, since).await?
             }
         };
@@ -323,7 +322,7 @@ async fn write_answers(
     while let Some(due) = queue.recv().await {
         let written = match due {
             Due::Encoded { chunks, _grant, _room } => write(&core, &mut stream, chunks).await,
-            Due::Later { body, context, since, is_large, _lease } => {
+            Due::Later { body, context, since, is_large } => {
                 let body = if is_large { in_turns(body).await } else { body.await };
                 metric_names::count_request(context.api, &body.errors(), since.elapsed());
                 let Some(chunks) = encode(&context, &body) else { return };

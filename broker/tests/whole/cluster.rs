@@ -11,9 +11,10 @@ use kafka_protocol::messages::describe_quorum_request;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, BrokerId, CreateTopicsRequest, DescribeQuorumRequest,
-    ElectLeadersRequest, ListPartitionReassignmentsRequest, MetadataRequest,
-    UnregisterBrokerRequest,
+    ElectLeadersRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, UnregisterBrokerRequest,
 };
+use kafka_protocol::protocol::StrBytes;
 use object_store::memory::InMemory;
 use odradek_common::files::sim::SimFiles;
 
@@ -24,6 +25,7 @@ use super::wire::{Wire, batch, name, produce_request};
 
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const REQUEST_TIMED_OUT: i16 = 7;
+const NOT_COORDINATOR: i16 = 16;
 const INVALID_REPLICATION_FACTOR: i16 = 38;
 const INVALID_REPLICA_ASSIGNMENT: i16 = 39;
 const INVALID_REQUEST: i16 = 42;
@@ -53,6 +55,7 @@ fn two_brokers() -> (Life, Life) {
             voters.as_str(),
             "controller.listener.names=CONTROLLER",
             "auto.leader.rebalance.enable=false",
+            "offsets.topic.num.partitions=1",
             "storage.url=s3://bucket",
         ];
         let flags: Vec<_> = common.iter().chain(own).copied().collect();
@@ -218,6 +221,32 @@ fn the_quorum_is_described_by_any_broker() {
         assert!(observer.log_end_offset > 0 && observer.last_fetch_timestamp > 0);
         let listener = &answer.nodes[0].listeners[0];
         assert_eq!((listener.name.as_str(), listener.host.as_str()), ("CONTROLLER", "127.0.0.1"));
+    });
+    second.crash();
+    first.crash();
+}
+
+/// The code and the broker by which the group's coordinator is answered for.
+async fn coordinator(wire: &mut Wire) -> (i16, i32) {
+    let keys = vec![StrBytes::from_static_str("g")];
+    let request = FindCoordinatorRequest::default().with_coordinator_keys(keys);
+    let answer = wire.call(&request, 6).await.unwrap();
+    (answer.coordinators[0].error_code, answer.coordinators[0].node_id.0)
+}
+
+#[test]
+fn a_broker_without_a_partition_of_the_groups_knows_their_coordinator() {
+    let (first, second) = two_brokers();
+    client().block_on(async {
+        let (mut one, mut two) =
+            (Wire::open(first.port).await.unwrap(), Wire::open(second.port).await.unwrap());
+        until("there is a coordinator", async || coordinator(&mut one).await.0 == 0).await;
+        let found = coordinator(&mut one).await;
+        until("both know it", async || coordinator(&mut two).await == found).await;
+        let mut other = if found.1 == 1 { two } else { one };
+        let request =
+            HeartbeatRequest::default().with_group_id(GroupId(StrBytes::from_static_str("g")));
+        assert_eq!(other.call(&request, 4).await.unwrap().error_code, NOT_COORDINATOR);
     });
     second.crash();
     first.crash();

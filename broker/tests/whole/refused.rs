@@ -65,6 +65,8 @@ fn a_topic_that_comes_between_two_batches_does_not_begin_with_the_second() {
         let mut other = Wire::open(life.port).await.unwrap();
         assert_eq!(send(&mut wire, 5, 3).await, UNKNOWN_TOPIC);
         other.create("t", 1).await.unwrap();
+        // Before that no producer may begin so late.
+        until("it was here for a while", async || log_of(life.core()).is_settled()).await;
         for _ in 0..2 {
             assert_eq!(send(&mut wire, 5, 4).await, NOT_LEADER);
         }
@@ -87,6 +89,9 @@ fn a_gap_is_told_when_the_partition_was_here_for_a_while() {
         assert_eq!(send(&mut wire, 5, 0).await, 0);
         assert_eq!(send(&mut wire, 5, 2).await, NOT_LEADER);
         comes_again(&mut wire, 5, 1..4).await;
+        // Nor does a producer that is not known begin behind what may have been its first batch.
+        assert_eq!(send(&mut wire, 6, 1).await, NOT_LEADER);
+        comes_again(&mut wire, 6, 0..2).await;
         until("the gap is told", async || match send(&mut wire, 5, 9).await {
             OUT_OF_ORDER => true,
             code => {
@@ -95,6 +100,8 @@ fn a_gap_is_told_when_the_partition_was_here_for_a_while() {
             }
         })
         .await;
+        // As in Kafka, who was forgotten may go on where it stands.
+        assert_eq!(send(&mut wire, 7, 9).await, 0);
     });
     life.crash();
 }

@@ -199,7 +199,8 @@ fn denied(answer: &Answer) -> StoreErrorKind {
     } else if answer.says(&["SignatureDoesNotMatch", "AuthenticationFailed"]) {
         "the secret key does not fit the access key"
     } else {
-        "access denied: the credentials do not allow this on the bucket and prefix"
+        "access denied: the credentials do not allow this on the bucket and prefix, or none were found \
+         (storage.access.key.id and storage.secret.access.key, or the environment of the cloud)"
     })
 }
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use odradek_common::batch::BatchHeader;
 use odradek_common::ids::TopicPartition;
 
-/// What the two shared buffers of a batch take beside their bytes, allocator included.
-const SHARED_BYTES: usize = 128;
+/// Bytes that the two shared buffers of a batch take beside their content, allocator included.
+pub const SHARED_BYTES: usize = 128;
 
 /// A batch whose base offset and leader epoch are final. The records are the producer's own bytes,
 /// shared with the log cache; the header is the only thing that was written again.

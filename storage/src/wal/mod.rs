@@ -27,7 +27,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use odradek_common::ids::SlotNumber;
 
-pub use append::AppendedBatch;
+pub use append::{AppendedBatch, SHARED_BYTES};
 pub use chain::{
     Chain, ChainError, ChainHandle, ChainOptions, ChainStats, LandedSlot, SlotRange, SlotSink,
 };

@@ -77,9 +77,7 @@ impl GroupService {
         self.0.partitions.store(partitions, Ordering::Relaxed);
     }
 
-    /// The partition of `__consumer_offsets` that a group belongs to; `None` without that topic.
-    #[must_use]
-    pub fn partition_for(&self, group: &str) -> Option<i32> {
+    pub(super) fn partition_for(&self, group: &str) -> Option<i32> {
         partition_of(group, self.0.partitions.load(Ordering::Relaxed))
     }
 
@@ -214,8 +212,10 @@ impl GroupService {
     }
 }
 
-/// Kafka's place of a group: Java's `String.hashCode`, over UTF-16 units, without its sign.
-fn partition_of(group: &str, partitions: i32) -> Option<i32> {
+/// The partition of `__consumer_offsets` that a group belongs to, `None` if it has none. Kafka's place of a
+/// group: Java's `String.hashCode`, over UTF-16 units, without its sign.
+#[must_use]
+pub fn partition_of(group: &str, partitions: i32) -> Option<i32> {
     if partitions <= 0 {
         return None;
     }

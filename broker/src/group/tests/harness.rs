@@ -153,7 +153,7 @@ impl Harness {
         assert_eq!(kept, self.machine.groups.keys().collect(), "the groups are those kept");
         let mut counted = GroupCounts::default();
         self.gauges.add_to(&mut counted);
-        counts.live_bytes = store.live_bytes() as u64;
+        counts.live_bytes = store.memory_bytes() as u64;
         counts.rebalances = counted.rebalances;
         assert_eq!(counted, counts);
     }

@@ -50,6 +50,11 @@ settings! {
         /// How often producers to forget are looked for.
         "producer.id.expiration.check.interval.ms" => id_expiration_check_interval: Duration =
             Int(Some("600000")), Between(1, 86_400_000), Kafka, ReadOnly;
+        /// Bytes of memory in which all partitions together remember their producers. Beyond it those partitions
+        /// that have the most forget producers that are idle, then the older ones of five batches, then the
+        /// producers seen longest ago.
+        "producer.state.max.bytes" => state_max_bytes: usize =
+            Long(Some("268435456")), AtLeast(1_048_576), Own, ReadOnly;
     }
 }
 

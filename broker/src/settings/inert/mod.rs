@@ -38,6 +38,7 @@ pub(super) const TABLES: &[&[Setting]] = &[
     security::AUTHORIZATION,
     records::TIERED,
     records::COMPACTION,
+    records::DIRECTORIES,
     records::LOCAL_LOG,
     records::COMPRESSION,
     cluster::QUORUM,

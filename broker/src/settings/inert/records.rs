@@ -51,11 +51,16 @@ inert! {
 }
 
 inert! {
+    pub(super) const DIRECTORIES: "Where data lies is set with `data.dir` and `storage.url`." {
+        "log.dir" = String(Some("/tmp/kafka-logs")), Any, ReadOnly;
+        "log.dirs" = String(None), Any, ReadOnly;
+    }
+}
+
+inert! {
     pub(super) const LOCAL_LOG: "No log files lie on the disks of brokers." {
         "background.threads" = Int(Some("10")), AtLeast(1), ClusterWide;
-        "log.dir" = String(Some("/tmp/kafka-logs")), Any, ReadOnly;
         "log.dir.failure.timeout.ms" = Long(Some("30000")), AtLeast(1), ReadOnly;
-        "log.dirs" = String(None), Any, ReadOnly;
         "log.flush.interval.messages" = Long(Some("9223372036854775807")), AtLeast(1), ClusterWide;
         "log.flush.interval.ms" = Long(None), Any, ClusterWide;
         "log.flush.offset.checkpoint.interval.ms" = Int(Some("60000")), AtLeast(0), ReadOnly;

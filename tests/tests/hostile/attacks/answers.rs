@@ -1,9 +1,12 @@
 //! Small requests for large answers.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
+use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{
@@ -11,9 +14,10 @@ use kafka_protocol::messages::offset_commit_request::{
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, DescribeConfigsRequest, DescribeLogDirsRequest, GroupId,
-    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
+    CreateTopicsRequest, DescribeConfigsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+    GroupId, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
 };
+use tokio::time::Instant;
 
 use super::groups::find_coordinator;
 use crate::target::Target;
@@ -24,7 +28,7 @@ const POLICY_VIOLATION: i16 = 44;
 /// A topic of many partitions, for large answers.
 pub const WIDE_TOPIC: &str = "wide";
 /// How many.
-const WIDE_PARTITIONS: i32 = 500;
+pub const WIDE_PARTITIONS: i32 = 500;
 
 /// Makes the topic of many partitions, unless it is there.
 pub async fn wide(target: &Target) -> Result<()> {
@@ -124,6 +128,60 @@ pub async fn one_partition_many_times(target: &Target) -> Result<String> {
     let refused = refused.filter(|p| p.error_code == INVALID_REQUEST).count();
     ensure!(refused > 0, "ListOffsets takes a partition twice");
     Ok("once; 42".into())
+}
+
+/// 70,000 partitions of one topic whose name is as long as it may be: a name is no more memory for being that of many.
+pub async fn one_long_name_many_times(target: &Target) -> Result<String> {
+    const INDEXES: i32 = 70_000;
+    let mut peer = Peer::open(target.kafka).await?;
+    find_coordinator(&mut peer, "long").await?;
+    let long = || name(&"l".repeat(32_767));
+    let indexes = || (0..INDEXES).collect::<Vec<_>>();
+    let topic =
+        OffsetFetchRequestTopic::default().with_name(long()).with_partition_indexes(indexes());
+    let request = OffsetFetchRequest::default()
+        .with_group_id(GroupId(text("long")))
+        .with_topics(Some(vec![topic]));
+    peer.call(&request, 1).await?;
+    let topic = TopicRequest::default().with_name(long()).with_partition_indexes(indexes());
+    peer.call(&DescribeProducersRequest::default().with_topics(vec![topic]), 0).await?;
+    let partition = |index| {
+        ListOffsetsPartition::default().with_partition_index(index).with_current_leader_epoch(-1)
+    };
+    let topic = ListOffsetsTopic::default()
+        .with_name(long())
+        .with_partitions((0..INDEXES).map(partition).collect());
+    let request =
+        ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
+    peer.call(&request, 7).await?;
+    let topic = DescribableLogDirTopic::default().with_topic(long()).with_partitions(indexes());
+    peer.call(&DescribeLogDirsRequest::default().with_topics(Some(vec![topic])), 4).await?;
+    Ok("answered".into())
+}
+
+/// One topic that is there and one that is not, 40,000 times each.
+pub async fn unknown_topics_many_times(target: &Target) -> Result<String> {
+    const TIMES: usize = 40_000;
+    wide(target).await?;
+    let mut peer = Peer::open(target.kafka).await?;
+    find_coordinator(&mut peer, "unknown").await?;
+    let partition = OffsetCommitRequestPartition::default().with_committed_leader_epoch(-1);
+    let topic = |known: &str| {
+        let topic = OffsetCommitRequestTopic::default().with_name(name(known));
+        topic.with_partitions(vec![partition.clone()])
+    };
+    let (known, unknown) = (topic(WIDE_TOPIC), topic("unknown"));
+    let topics = [vec![known; TIMES], vec![unknown; TIMES]].concat();
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(text("unknown")))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(topics);
+    let begun = Instant::now();
+    let answer = peer.call(&request, 2).await?;
+    let partitions: usize = answer.topics.iter().map(|t| t.partitions.len()).sum();
+    ensure!(partitions == 2 * TIMES, "{partitions} of {} answered", 2 * TIMES);
+    ensure!(begun.elapsed() < Duration::from_secs(5), "answered after {:?}", begun.elapsed());
+    Ok(format!("answered after {} ms", begun.elapsed().as_millis()))
 }
 
 /// 20,000 topics in one request, that are to be tried only: Kafka makes 10,000 partitions at most.

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::messages::produce_request::PartitionProduceData;
 use odradek_common::batch::BatchHeader;
+use tokio::task::JoinSet;
 
+use super::answers::{WIDE_PARTITIONS, WIDE_TOPIC, wide};
 use crate::batch::{Maker, produce, produce_request, put_record, put_varint};
 use crate::target::Target;
 use crate::wire::{ANSWER_LIMIT, Outcome, Peer, decoded, framed};
@@ -169,6 +171,43 @@ pub async fn refused_producers(target: &Target) -> Result<String> {
         }
     }
     bail!("{} producers are remembered", REQUESTS * AT_ONCE)
+}
+
+/// Two million batches of one small record: what is kept in memory of them is counted as what it takes.
+pub async fn tiny_batches(target: &Target) -> Result<String> {
+    const CONNECTIONS: usize = 4;
+    const REQUESTS: usize = 1_000;
+    wide(target).await?;
+    let batch = Maker::of(&[(None, b"v")]).build();
+    let to =
+        |index| PartitionProduceData::default().with_index(index).with_records(Some(batch.clone()));
+    let mut request = produce_request(WIDE_TOPIC, None);
+    request.topic_data[0].partition_data = (0..WIDE_PARTITIONS).map(to).collect();
+    let frame = framed(&request, 9)?;
+    let mut producers = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (address, frame) = (target.kafka, frame.clone());
+        producers.spawn(async move {
+            let mut peer = Peer::open(address).await?;
+            peer.send(&frame).await?;
+            for request in 0..REQUESTS {
+                // One is always under way.
+                if request + 1 < REQUESTS {
+                    peer.send(&frame).await?;
+                }
+                let answer = peer.answer::<ProduceRequest>(9).await?;
+                let mut answered = answer.responses.iter().flat_map(|t| &t.partition_responses);
+                let refused = answered.find(|p| p.error_code != 0).map(|p| p.error_code);
+                ensure!(refused.is_none(), "request {request}: {refused:?}");
+            }
+            Ok(())
+        });
+    }
+    while let Some(done) = producers.join_next().await {
+        done??;
+    }
+    let batches = CONNECTIONS * REQUESTS * request.topic_data[0].partition_data.len();
+    Ok(format!("{batches} batches"))
 }
 
 /// Each is answered with Kafka's code, nothing is appended, and the connection stays.

@@ -1,5 +1,6 @@
 //! Groups that want too much.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::answers::{WIDE_TOPIC, wide};
 use crate::target::Target;
-use crate::wire::{Outcome, Peer, framed, name, text};
+use crate::wire::{Outcome, Peer, decoded, framed, name, text};
 
 const OFFSET_METADATA_TOO_LARGE: i16 = 12;
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
@@ -77,6 +78,38 @@ pub async fn huge_members(target: &Target) -> Result<String> {
     }
     ensure!(closed == 0, "{closed} of {MEMBERS} closed");
     Ok(format!("{answered} answered, {waiting} still joining"))
+}
+
+/// 450 members with 1 MB of metadata each, in 10 groups, most of which have a partition of their coordinators' topic
+/// for themselves: each partition has room for its own, and all together have not.
+pub async fn huge_members_everywhere(target: &Target) -> Result<String> {
+    const MEMBERS: usize = 450;
+    const GROUPS: usize = 10;
+    let mut peer = Peer::open(target.kafka).await?;
+    find_coordinator(&mut peer, "everywhere").await?;
+    let mut joins = JoinSet::new();
+    for index in 0..MEMBERS {
+        let address = target.kafka;
+        joins.spawn(async move {
+            let mut peer = Peer::open(address).await?;
+            let request = join(&format!("everywhere-{}", index % GROUPS), "", 1 << 20);
+            peer.send(&framed(&request, 3)?).await?;
+            match peer.outcome(Duration::from_secs(15)).await? {
+                Outcome::Answer(answer) => {
+                    Ok(Some(decoded::<JoinGroupRequest>(answer, 3)?.error_code))
+                }
+                Outcome::Silence => Ok(None),
+                Outcome::Closed => bail!("a member's connection is closed"),
+            }
+        });
+    }
+    let mut codes = BTreeMap::<_, usize>::new();
+    while let Some(code) = joins.join_next().await {
+        *codes.entry(code??).or_default() += 1;
+    }
+    let refused = codes.get(&Some(COORDINATOR_NOT_AVAILABLE)).copied().unwrap_or(0);
+    ensure!(refused > 0, "all partitions took {MEMBERS} MB together: {codes:?}");
+    Ok(format!("{refused} of {MEMBERS} refused"))
 }
 
 /// 5,000 groups that commit one offset each, and metadata that is too long.

@@ -50,8 +50,11 @@ pub fn all() -> Vec<Attack> {
         answers::one_config_many_times,
         answers::one_offset_many_times,
         answers::one_partition_many_times,
+        answers::one_long_name_many_times,
+        answers::unknown_topics_many_times,
         answers::many_topics_at_once,
         groups::huge_members,
+        groups::huge_members_everywhere,
         groups::many_groups,
         readers::fetches_never_read,
         readers::fetches_of_nothing,
@@ -68,5 +71,6 @@ pub fn all() -> Vec<Attack> {
         admin::slow_lorises,
         admin::huge_heads,
         crowds::stalled,
+        batches::tiny_batches,
     ]
 }
