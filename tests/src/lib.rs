@@ -14,5 +14,6 @@ pub mod net;
 pub mod place;
 pub mod process;
 pub mod program;
+pub mod tools;
 pub mod wait;
 pub mod wire;

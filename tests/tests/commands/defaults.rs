@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use odradek_tests::broker::odradek;
-use odradek_tests::minio::checkout;
+use odradek_tests::tools::checkout;
 use tempfile::TempDir;
 use tokio::process::Command;
 
