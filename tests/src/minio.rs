@@ -13,9 +13,9 @@ use crate::place::Place;
 use crate::process::Process;
 use crate::tools::tool;
 
-const USER: &str = "odradek";
-const PASSWORD: &str = "odradek-secret";
-const BUCKET: &str = "odradek-tests";
+pub(crate) const USER: &str = "odradek";
+pub(crate) const PASSWORD: &str = "odradek-secret";
+pub(crate) const BUCKET: &str = "odradek-tests";
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running MinIO with one bucket.
@@ -44,6 +44,12 @@ impl Minio {
         let address = self.address;
         let serves = async || matches!(http_get(address, "/minio/health/live").await, Ok((200, _)));
         self.process.ready(READY_LIMIT, serves).await
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The process id, while it runs.
