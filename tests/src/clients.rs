@@ -9,8 +9,8 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::broker::built;
-use crate::minio::{checkout, tool, tools_folder};
 use crate::process::{Process, tail};
+use crate::tools::{checkout, tool, tools_folder};
 
 /// How long one program may take; alone it takes ten seconds.
 const RUN_LIMIT: Duration = Duration::from_secs(120);

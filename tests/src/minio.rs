@@ -1,43 +1,22 @@
 //! MinIO, from the tools folder, as a store.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::net::{free_address, http_get};
 use crate::place::Place;
 use crate::process::Process;
+use crate::tools::tool;
 
-const USER: &str = "odradek";
-const PASSWORD: &str = "odradek-secret";
-const BUCKET: &str = "odradek-tests";
+pub(crate) const USER: &str = "odradek";
+pub(crate) const PASSWORD: &str = "odradek-secret";
+pub(crate) const BUCKET: &str = "odradek-tests";
 const READY_LIMIT: Duration = Duration::from_secs(60);
-
-/// The folder that `tests/tools/install` fills.
-#[must_use]
-pub fn tools_folder() -> PathBuf {
-    std::env::var_os("ODRADEK_TOOLS").map_or_else(|| checkout().join(".tools"), PathBuf::from)
-}
-
-/// The top of the checkout that the tests were built from.
-#[must_use]
-pub fn checkout() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests).to_owned()
-}
-
-/// The path of a program in the tools folder; an error that says how to get it if it is missing.
-pub fn tool(name: &str, path: &str) -> Result<PathBuf> {
-    let program = tools_folder().join(name).join(path);
-    if !program.exists() {
-        bail!("{} is missing: run tests/tools/install {name}", program.display());
-    }
-    Ok(program)
-}
 
 /// A running MinIO with one bucket.
 #[derive(Debug)]
@@ -65,6 +44,12 @@ impl Minio {
         let address = self.address;
         let serves = async || matches!(http_get(address, "/minio/health/live").await, Ok((200, _)));
         self.process.ready(READY_LIMIT, serves).await
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The process id, while it runs.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use odradek_tests::broker::odradek;
-use odradek_tests::minio::{checkout, tool};
 use odradek_tests::net::{free_address, http_get};
 use odradek_tests::process::Process;
+use odradek_tests::tools::{checkout, tool};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Deserialize;

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use odradek_tests::broker::odradek;
-use odradek_tests::minio::checkout;
+use odradek_tests::tools::checkout;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::odradek::{
-    PLAIN_PATH, default_ports_are_free, fed, path_with_odradek, refused, run, shell, start, stop,
+    PLAIN_PATH, default_ports_are_free, fed, path_with_odradek, records, refused, run, shell,
+    start, stop,
 };
 
 /// Records that are produced beside the one of the welcome.
@@ -41,13 +42,19 @@ pub async fn every_command_works() -> Result<String> {
     fed(here, &["produce", "hello"], &(expected.join("\n") + "\n")).await?;
     expected.push("first record".to_owned());
     expected.sort();
-    ensure!(records(here).await? == expected, "what is consumed is not what was produced");
+    ensure!(
+        records(here, &["hello"]).await? == expected,
+        "what is consumed is not what was produced"
+    );
     let names = every_setting_is_printed(here).await?;
 
     broker.kill().await?;
     let path = path_with_odradek()?;
     let (broker, welcome) = start(here, with_path(&path)?, "second").await?;
-    ensure!(records(here).await? == expected, "after kill -9, records are not as they were");
+    ensure!(
+        records(here, &["hello"]).await? == expected,
+        "after kill -9, records are not as they were"
+    );
     let [create, _, consume] = told(&welcome)?;
     ensure!(create == "odradek topic create hello --partitions 3", "{create}");
     let consumed = shell(here, &path, &format!("{consume} --exit")).await?;
@@ -110,14 +117,6 @@ async fn topics_go(here: &Path) -> Result<()> {
     let told = refused(here, &["topic", "describe", "hello"]).await?;
     ensure!(told.contains("hello"), "{told}");
     Ok(())
-}
-
-/// All records of the topic, sorted: partitions come in no order.
-async fn records(here: &Path) -> Result<Vec<String>> {
-    let printed = run(here, &["consume", "hello", "--from", "beginning", "--exit"]).await?;
-    let mut records: Vec<String> = printed.lines().map(str::to_owned).collect();
-    records.sort();
-    Ok(records)
 }
 
 /// `odradek config` prints a row for each setting of the page of settings; how many there are.

@@ -4,6 +4,7 @@
 
 mod compose;
 mod defaults;
+mod emulators;
 mod load;
 mod odradek;
 mod starting;
@@ -45,6 +46,8 @@ fn cases() -> Vec<Case> {
         case("starting", || Box::pin(starting::soon_and_small())),
         case("store.directory", || Box::pin(stores::a_directory_passes())),
         case("store.minio", || Box::pin(stores::minio_passes())),
+        case("store.azure", || Box::pin(emulators::azure_keeps_all())),
+        case("store.google", || Box::pin(emulators::google_keeps_all())),
         case("store.refusals", || Box::pin(stores::what_is_wrong_is_said())),
         case("compose", || Box::pin(compose::the_topology_works())),
         case("stop.disk", || Box::pin(stopping::under_load(WalKind::Disk))),

@@ -76,6 +76,16 @@ pub async fn fed(folder: &Path, arguments: &[&str], input: &str) -> Result<Strin
     Ok(printed)
 }
 
+/// All records of a topic, sorted: partitions come in no order. `topic` is its name, and what else
+/// `odradek consume` has to know.
+pub async fn records(folder: &Path, topic: &[&str]) -> Result<Vec<String>> {
+    let arguments = [&["consume", "--from", "beginning", "--exit"], topic].concat();
+    let printed = run(folder, &arguments).await?;
+    let mut records: Vec<String> = printed.lines().map(str::to_owned).collect();
+    records.sort();
+    Ok(records)
+}
+
 /// Runs `odradek ARGUMENTS` in `folder` to an end that must not be good; what it printed.
 pub async fn refused(folder: &Path, arguments: &[&str]) -> Result<String> {
     let mut command = odradek()?;

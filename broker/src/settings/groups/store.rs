@@ -13,8 +13,8 @@ settings! {
         /// az://container/prefix or memory:// (for tests: gone with the process). If not given, the
         /// directory objects in data.dir.
         "storage.url" => url: Option<String> = String(None), Any, Own, ReadOnly;
-        /// Address of a store that speaks S3 elsewhere than at AWS, such as http://127.0.0.1:9000
-        /// for MinIO.
+        /// Address of the store where it is not the cloud's own, such as http://127.0.0.1:9000 for
+        /// MinIO; for an emulator of Azure with the account in the path.
         "storage.endpoint" => endpoint: Option<String> = String(None), Any, Own, ReadOnly;
         /// Region of the bucket; if not given, AWS_REGION, else us-east-1.
         "storage.region" => region: Option<String> = String(None), Any, Own, ReadOnly;

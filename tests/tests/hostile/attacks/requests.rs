@@ -16,7 +16,7 @@ use kafka_protocol::messages::{
     DescribeGroupsRequest, FetchRequest, GroupId, JoinGroupRequest, MetadataRequest,
 };
 use kafka_protocol::protocol::Decodable;
-use odradek_tests::minio::checkout;
+use odradek_tests::tools::checkout;
 
 use crate::batch::{Maker, produce};
 use crate::target::Target;
