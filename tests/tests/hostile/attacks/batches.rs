@@ -173,10 +173,10 @@ pub async fn refused_producers(target: &Target) -> Result<String> {
     bail!("{} producers are remembered", REQUESTS * AT_ONCE)
 }
 
-/// Two million batches of one small record: what is kept in memory of them is counted as what it takes.
+/// More than a million batches of one small record: what is kept in memory of them is counted as what it takes.
 pub async fn tiny_batches(target: &Target) -> Result<String> {
     const CONNECTIONS: usize = 4;
-    const REQUESTS: usize = 1_000;
+    const REQUESTS: usize = 600;
     wide(target).await?;
     let batch = Maker::of(&[(None, b"v")]).build();
     let to =

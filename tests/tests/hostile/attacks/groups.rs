@@ -1,23 +1,23 @@
 //! Groups that want too much.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::{
-    FindCoordinatorRequest, GroupId, JoinGroupRequest, OffsetCommitRequest,
+    FindCoordinatorRequest, GroupId, JoinGroupRequest, LeaveGroupRequest, OffsetCommitRequest,
 };
 use odradek_tests::wait::within;
 use tokio::task::JoinSet;
 
 use super::answers::{WIDE_TOPIC, wide};
 use crate::target::Target;
-use crate::wire::{Outcome, Peer, decoded, framed, name, text};
+use crate::wire::{Outcome, Peer, framed, name, text};
 
 const OFFSET_METADATA_TOO_LARGE: i16 = 12;
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
@@ -80,36 +80,57 @@ pub async fn huge_members(target: &Target) -> Result<String> {
     Ok(format!("{answered} answered, {waiting} still joining"))
 }
 
-/// 450 members with 1 MB of metadata each, in 10 groups, most of which have a partition of their coordinators' topic
+/// Members with 1 MB of metadata each, 100 at once, in groups of which most have a partition of their coordinators' topic
 /// for themselves: each partition has room for its own, and all together have not.
 pub async fn huge_members_everywhere(target: &Target) -> Result<String> {
-    const MEMBERS: usize = 450;
-    const GROUPS: usize = 10;
+    const WAVES: usize = 5;
     let mut peer = Peer::open(target.kafka).await?;
     find_coordinator(&mut peer, "everywhere").await?;
+    let (mut joined, mut refused) = (Vec::new(), 0);
+    for wave in 0..WAVES {
+        for (group, code, member) in wave_of_members(target, wave).await? {
+            match code {
+                0 => joined.push((group, member)),
+                COORDINATOR_NOT_AVAILABLE => refused += 1,
+                code => bail!("JoinGroup: {code}"),
+            }
+        }
+        if refused > 0 {
+            break;
+        }
+    }
+    ensure!(refused > 0, "{} members of 1 MB were taken", joined.len());
+    // What comes next is to find the room again.
+    for (group, member) in &joined {
+        let member = MemberIdentity::default().with_member_id(text(member));
+        let request = LeaveGroupRequest::default()
+            .with_group_id(GroupId(text(group)))
+            .with_members(vec![member]);
+        peer.call(&request, 3).await?;
+    }
+    Ok(format!("{} taken, {refused} refused", joined.len()))
+}
+
+/// 100 of them in 10 groups: their groups, the codes with which they were answered, their ids.
+async fn wave_of_members(target: &Target, wave: usize) -> Result<Vec<(String, i16, String)>> {
+    const MEMBERS: usize = 100;
+    const GROUPS: usize = 10;
     let mut joins = JoinSet::new();
     for index in 0..MEMBERS {
         let address = target.kafka;
         joins.spawn(async move {
             let mut peer = Peer::open(address).await?;
-            let request = join(&format!("everywhere-{}", index % GROUPS), "", 1 << 20);
-            peer.send(&framed(&request, 3)?).await?;
-            match peer.outcome(Duration::from_secs(15)).await? {
-                Outcome::Answer(answer) => {
-                    Ok(Some(decoded::<JoinGroupRequest>(answer, 3)?.error_code))
-                }
-                Outcome::Silence => Ok(None),
-                Outcome::Closed => bail!("a member's connection is closed"),
-            }
+            let group = format!("everywhere-{wave}-{}", index % GROUPS);
+            let request = join(&group, "", 1 << 20).with_session_timeout_ms(60_000);
+            let answer = peer.call(&request, 3).await?;
+            anyhow::Ok((group, answer.error_code, answer.member_id.to_string()))
         });
     }
-    let mut codes = BTreeMap::<_, usize>::new();
-    while let Some(code) = joins.join_next().await {
-        *codes.entry(code??).or_default() += 1;
+    let mut answered = Vec::new();
+    while let Some(one) = joins.join_next().await {
+        answered.push(one??);
     }
-    let refused = codes.get(&Some(COORDINATOR_NOT_AVAILABLE)).copied().unwrap_or(0);
-    ensure!(refused > 0, "all partitions took {MEMBERS} MB together: {codes:?}");
-    Ok(format!("{refused} of {MEMBERS} refused"))
+    Ok(answered)
 }
 
 /// 5,000 groups that commit one offset each, and metadata that is too long.
