@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use odradek_tests::minio::tool;
+use odradek_tests::tools::tool;
 use tokio::process::Command;
 
 /// `KAFKA_JVM_PERFORMANCE_OPTS` of Kafka's `kafka-run-class.sh`.

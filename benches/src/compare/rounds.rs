@@ -91,7 +91,7 @@ pub fn report(options: &Options, outcome: &Outcome) -> Value {
 pub fn commit() -> String {
     let git = |arguments: &[&str]| {
         let mut command = std::process::Command::new("git");
-        command.arg("-C").arg(odradek_tests::minio::checkout()).args(arguments);
+        command.arg("-C").arg(odradek_tests::tools::checkout()).args(arguments);
         let output = command.output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
