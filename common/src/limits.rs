@@ -138,10 +138,10 @@ pub const METADATA_SNAPSHOT_BYTES: u64 = 4 << 30;
 /// Entries that are kept in the log before a snapshot, for followers that are not far behind.
 pub const METADATA_KEPT_ENTRIES: u64 = 1_000;
 /// How often the leader of the quorum says that it is there, in ms.
-pub const QUORUM_HEARTBEAT_MS: u64 = 200;
+pub const QUORUM_HEARTBEAT_MS: u64 = 150;
 /// The shortest and the longest time without a leader after which a voter stands for election, in ms;
 /// the longest is also how long after the last word of a leader nobody votes for another.
-pub const QUORUM_ELECTION_MS: (u64, u64) = (400, 700);
+pub const QUORUM_ELECTION_MS: (u64, u64) = (250, 500);
 /// The largest term and index of Raft that is believed: numbers are counted on from what is told.
 pub const QUORUM_NUMBER_MAX: u64 = 1 << 62;
 /// How far a term that is told may lie above the own one: no node has been away for so many elections,

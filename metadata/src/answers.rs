@@ -73,7 +73,11 @@ impl Answers for MemberAnswers {
         let answer: Bytes = match kind {
             Kind::Follow => return self.follow(from, decode_short(request)?).await,
             Kind::Append | Kind::Vote | Kind::Snapshot => {
-                self.quorum.answer(from, kind, request).await?
+                let answer = self.quorum.answer(from, kind, request).await?;
+                if kind == Kind::Append {
+                    self.board.led(from);
+                }
+                answer
             }
             Kind::Propose => {
                 check_proposal(&request).map_err(Refusal::invalid)?;

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::balance::{BalanceOptions, Balancer, Loads};
 use crate::command::{AlterReplicas, Command, SetTargets};
 use crate::handle::Metadata;
-use crate::ids::Incarnation;
+use crate::ids::{Incarnation, ReplicaKey};
 use crate::image::{Image, Registration};
 use crate::sessions::{Reason, SessionOptions, Sessions};
 
@@ -77,16 +77,21 @@ impl<'a> Term<'a> {
     /// Everybody's session begins now. Who does not listen any more is found by asking: the
     /// connections of those that died with the former leader never came here.
     fn new(metadata: &'a Metadata, options: ControllerOptions) -> Self {
-        let suspects = metadata.image().live_brokers().map(|live| live.incarnation).collect();
+        let image = metadata.image();
         // What is left on the board is of another time of leading.
         metadata.board.take_heard();
         metadata.board.take_left();
         let now = Instant::now();
+        let mut sessions = Sessions::new(options.sessions, now);
+        if let Some((leader, spoke)) = metadata.board.last_leader() {
+            let led = image.live_brokers().filter(|broker| is_of(broker, &leader));
+            led.for_each(|broker| sessions.led(broker.incarnation, spoke, now));
+        }
         Self {
             metadata,
             options: options.sessions,
-            sessions: Sessions::new(options.sessions, now),
-            suspects,
+            sessions,
+            suspects: image.live_brokers().map(|live| live.incarnation).collect(),
             balancer: options.balance.map(Balancer::new),
             balanced: now,
             begun: now,
@@ -176,12 +181,7 @@ impl<'a> Term<'a> {
     fn suspect(&mut self, image: &Image) {
         let left = self.metadata.board.take_left();
         if !left.is_empty() {
-            let has_left = |of: &&Registration| {
-                let is_it = |key: &crate::ids::ReplicaKey| {
-                    key.node == of.incarnation.broker && key.directory == of.directory
-                };
-                left.iter().any(is_it)
-            };
+            let has_left = |of: &&Registration| left.iter().any(|key| is_of(of, key));
             self.suspects.extend(image.live_brokers().filter(has_left).map(|of| of.incarnation));
         }
     }
@@ -213,4 +213,9 @@ impl<'a> Term<'a> {
         }
         any
     }
+}
+
+/// Whether a broker is of this node.
+fn is_of(broker: &Registration, node: &ReplicaKey) -> bool {
+    node.node == broker.incarnation.broker && node.directory == broker.directory
 }

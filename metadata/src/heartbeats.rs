@@ -117,6 +117,8 @@ pub(crate) struct Board {
     heard: Mutex<BTreeMap<Incarnation, (Heartbeat, Instant)>>,
     /// Nodes whose connection has ended.
     left: Mutex<BTreeSet<ReplicaKey>>,
+    /// Who spoke as the leader last, and when.
+    led: Mutex<Option<(ReplicaKey, Instant)>>,
     changed: Notify,
 }
 
@@ -143,6 +145,16 @@ impl Board {
             left.insert(node);
             self.changed.notify_one();
         }
+    }
+
+    /// The leader spoke to this member now.
+    pub(crate) fn led(&self, leader: ReplicaKey) {
+        *self.led.lock() = Some((leader, Instant::now()));
+    }
+
+    /// Who spoke to this member as the leader last, and when.
+    pub(crate) fn last_leader(&self) -> Option<(ReplicaKey, Instant)> {
+        *self.led.lock()
     }
 
     /// What was heard since the last call.

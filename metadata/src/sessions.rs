@@ -101,6 +101,13 @@ impl Sessions {
         self.by.insert(of, Session { heard: now, landings, is_gone: false });
     }
 
+    /// A broker's node led until now, and spoke last at `spoke`. There is another leader since a majority has not heard
+    /// of it for a while; its silence begins no later than that, so that nobody waits once more where nobody listens.
+    pub fn led(&mut self, of: Incarnation, spoke: Instant, now: Instant) {
+        let silent = now.duration_since(spoke).min(self.options.gone_silence);
+        self.heard(of, Landings::default(), now.checked_sub(silent).unwrap_or(now));
+    }
+
     /// A broker's connection closed, and a new one was refused: nobody listens there. One that is
     /// heard of again after this was not gone.
     pub fn gone(&mut self, of: Incarnation) {
@@ -237,6 +244,25 @@ mod tests {
         assert_eq!(leader.sessions.look([A, B, C], leader.now()), [], "it may be on its way");
         leader.ms += 600;
         assert_eq!(leader.sessions.look([A, B, C], leader.now()), [(C, Reason::Gone)]);
+    }
+
+    #[test]
+    fn who_led_before_is_fenced_as_soon_as_nobody_listens_and_has_its_session_otherwise() {
+        let mut leader = Leader::new();
+        let spoke = leader.now();
+        leader.ms += 900;
+        leader.sessions = Sessions::new(SessionOptions::default(), leader.now());
+        leader.sessions.led(A, spoke, leader.now());
+        leader.sessions.led(B, spoke, leader.now());
+        assert_eq!(leader.sessions.look([A, B, C], leader.now()), [], "both may listen");
+        leader.sessions.gone(A);
+        leader.sessions.gone(C);
+        assert_eq!(leader.sessions.look([A, B, C], leader.now()), [(A, Reason::Gone)]);
+        leader.ms += 2_300;
+        let silent = leader.sessions.look([B], leader.now());
+        assert_eq!(silent, [], "no more than that is taken off its session");
+        leader.ms += 100;
+        assert_eq!(leader.sessions.look([B], leader.now()), [(B, Reason::Silent)]);
     }
 
     #[test]

@@ -58,10 +58,20 @@ impl BrokerOptions {
     /// As node `id` of the voters, which all have an address each.
     #[must_use]
     pub fn voter(mut self, id: usize, voters: &[(usize, SocketAddr)]) -> Self {
-        let named: Vec<String> = voters.iter().map(|(id, at)| format!("{id}@{at}")).collect();
         self.controller = voters.iter().find(|(one, _)| *one == id).map(|(_, at)| *at);
+        self.node(id, "broker,controller", voters)
+    }
+
+    /// As node `id`, which does not vote.
+    #[must_use]
+    pub fn follower(self, id: usize, voters: &[(usize, SocketAddr)]) -> Self {
+        self.node(id, "broker", voters)
+    }
+
+    fn node(self, id: usize, roles: &str, voters: &[(usize, SocketAddr)]) -> Self {
+        let named: Vec<String> = voters.iter().map(|(id, at)| format!("{id}@{at}")).collect();
         self.set("node.id", id)
-            .set("process.roles", "broker,controller")
+            .set("process.roles", roles)
             .set("controller.listener.names", "CONTROLLER")
             .set("controller.quorum.voters", named.join(","))
     }

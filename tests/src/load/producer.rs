@@ -86,7 +86,7 @@ impl Producers {
                 .set("compression.type", codec)
                 .set("enable.idempotence", idempotent.to_string())
                 .set("linger.ms", "5")
-                .set("message.timeout.ms", "120000")
+                .set("message.timeout.ms", "300000")
                 .create_with_context(Context(record.clone()))?;
             let draw = StdRng::seed_from_u64(seed ^ u64::from(number));
             let one = Producer { number, producer, draw, next: HashMap::new() };

@@ -1,5 +1,6 @@
-//! Three brokers of one cluster, all of them voters.
+//! Three brokers of one cluster, all of them voters, and sometimes a fourth that does not vote.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +15,7 @@ use odradek_tests::wait::within;
 use odradek_tests::wire::Wire;
 use rustix::process::Signal;
 
-/// Brokers, which are all voters. Their ids are 1 to 3.
+/// Brokers that are voters. Their ids are 1 to 3.
 pub const BROKERS: usize = 3;
 /// How long the cluster may take to come to a state that is waited for.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -24,7 +25,11 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 const LOG_LINES: usize = 120;
 
 /// The brokers, by their index, which is their id less one.
-pub struct Brokers(Vec<Broker>);
+pub struct Brokers {
+    each: Vec<Broker>,
+    place: Place,
+    voters: Vec<(usize, SocketAddr)>,
+}
 
 impl Brokers {
     /// Starts them on an empty place, with the defaults of everything, and waits until they serve.
@@ -35,7 +40,8 @@ impl Brokers {
             let options = BrokerOptions::new(WalKind::Object, place.clone());
             Broker::start(options.voter(*id, &voters))
         };
-        let brokers = Self(try_join_all(voters.iter().map(start)).await?);
+        let each = try_join_all(voters.iter().map(start)).await?;
+        let brokers = Self { each, place: place.clone(), voters };
         for index in 0..BROKERS {
             brokers.is_live(index, true).await?;
         }
@@ -44,18 +50,32 @@ impl Brokers {
 
     /// The addresses of all for Kafka clients.
     pub fn bootstrap(&self) -> String {
-        let each: Vec<String> = self.0.iter().map(|one| one.bootstrap().to_string()).collect();
+        let each: Vec<String> = self.each.iter().map(|one| one.bootstrap().to_string()).collect();
         each.join(",")
+    }
+
+    /// Starts one more, which does not vote, and waits until it serves; its index.
+    pub async fn join(&mut self) -> Result<usize> {
+        let options = BrokerOptions::new(WalKind::Object, self.place.clone());
+        let id = self.each.len() + 1;
+        self.each.push(Broker::start(options.follower(id, &self.voters)).await?);
+        Ok(id - 1)
+    }
+
+    /// Stops the one that came last in order, and forgets it.
+    pub async fn leave(&mut self) -> Result<()> {
+        let mut last = self.each.pop().context("no brokers")?;
+        last.stop().await
     }
 
     /// One of them.
     pub fn get(&mut self, index: usize) -> &mut Broker {
-        &mut self.0[index]
+        &mut self.each[index]
     }
 
     /// The connection for clients of one.
     pub async fn connect(&self, index: usize) -> Result<Wire> {
-        Ok(Wire::open(self.0[index].bootstrap().port()).await?)
+        Ok(Wire::open(self.each[index].bootstrap().port()).await?)
     }
 
     /// The one that leads the quorum; all of them must run.
@@ -86,7 +106,7 @@ impl Brokers {
     pub async fn none_out_of_order(&self) -> Result<()> {
         const TOLD: &str =
             "odradek_request_errors_total{api=\"Produce\",error=\"OutOfOrderSequenceNumber\"}";
-        for (index, broker) in self.0.iter().enumerate() {
+        for (index, broker) in self.each.iter().enumerate() {
             // One that has just registered serves its metrics last.
             let mut metrics = String::new();
             within(LIMIT, "metrics are served", async || {
@@ -107,7 +127,7 @@ impl Brokers {
 
     /// What `/metrics` of a broker shows for a name without labels.
     async fn gauge(&self, index: usize, name: &str) -> Result<String> {
-        let metrics = self.0[index].metrics().await?;
+        let metrics = self.each[index].metrics().await?;
         let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(value.with_context(|| format!("no {name}"))?.to_owned())
     }
@@ -127,18 +147,16 @@ impl Brokers {
         .await
     }
 
-    /// How many partitions of the load each broker leads, as broker `asked` knows it.
-    pub async fn led(&self, asked: usize) -> Result<[usize; BROKERS]> {
+    /// The partitions of the load that a broker leads, as broker `asked` knows it.
+    pub async fn led(&self, index: usize, asked: usize) -> Result<Vec<(String, i32)>> {
         let metadata = self.metadata(asked).await?;
         let topics = metadata.topics.iter().filter(|topic| !topic.is_internal);
-        let leaders = topics.flat_map(|topic| &topic.partitions).map(|one| one.leader_id.0);
-        let mut led = [0; BROKERS];
-        for leader in leaders {
-            for (index, count) in led.iter_mut().enumerate() {
-                *count += usize::from(is(leader, index));
-            }
-        }
-        Ok(led)
+        let led = topics.flat_map(|topic| {
+            let name = topic.name.as_ref().map(ToString::to_string).unwrap_or_default();
+            let led = topic.partitions.iter().filter(move |one| is(one.leader_id.0, index));
+            led.map(move |one| (name.clone(), one.partition_index))
+        });
+        Ok(led.collect())
     }
 
     /// The batches of a partition, a line each, from the broker that leads it.
@@ -169,12 +187,12 @@ impl Brokers {
 
     /// Sends a signal to one.
     pub fn signal(&self, index: usize, kind: Signal) -> Result<()> {
-        signal(self.0[index].id().context("the broker has ended")?, kind)
+        signal(self.each[index].id().context("the broker has ended")?, kind)
     }
 
     /// Fails if one of them has ended by itself.
     pub fn all_run(&mut self) -> Result<()> {
-        for (index, broker) in self.0.iter_mut().enumerate() {
+        for (index, broker) in self.each.iter_mut().enumerate() {
             let ended = broker.ended()?;
             ensure!(ended.is_none(), "broker {} ended: {ended:?}", index + 1);
         }
@@ -183,7 +201,7 @@ impl Brokers {
 
     /// Ends all at once with SIGTERM.
     pub async fn stop(mut self) -> Result<()> {
-        join_all(self.0.iter_mut().map(Broker::stop)).await.into_iter().collect()
+        join_all(self.each.iter_mut().map(Broker::stop)).await.into_iter().collect()
     }
 
     /// The last lines of each log, and where the rest is left for people.
@@ -196,7 +214,7 @@ impl Brokers {
                 kept.display()
             )
         };
-        let each: Vec<String> = self.0.iter_mut().enumerate().map(told).collect();
+        let each: Vec<String> = self.each.iter_mut().enumerate().map(told).collect();
         each.join("\n")
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use odradek_tests::history::{Guarantee, Setup};
+use odradek_tests::history::{Guarantee, Place, Setup};
 use odradek_tests::load::{
     Kind, Producers, Readers, Record, Topic, caught_up, client, end_clients, guarantees, look,
     settle,
@@ -41,6 +41,8 @@ pub struct Life {
     pub brokers: Brokers,
     pub record: Record,
     pub draw: StdRng,
+    /// How long the quorum is away where it is.
+    pub quorum_away: Duration,
     client: ClientConfig,
     setup: Setup,
     producers: Producers,
@@ -59,7 +61,12 @@ pub struct Round {
 
 impl Life {
     /// Starts a cluster on an empty place of the store, and its clients.
-    pub async fn begin(minio: &Minio, prefix: &str, seed: u64) -> Result<Self> {
+    pub async fn begin(
+        minio: &Minio,
+        prefix: &str,
+        seed: u64,
+        quorum_away: Duration,
+    ) -> Result<Self> {
         let topic = &TOPICS[0];
         let begun = async {
             let brokers = Brokers::start(&minio.place(prefix)).await?;
@@ -75,7 +82,7 @@ impl Life {
         let readers = Arc::new(Readers::start(&client, &record)?);
         let producers = Producers::start(&client, &record, &PRODUCERS, seed)?;
         let draw = StdRng::seed_from_u64(seed);
-        Ok(Self { brokers, record, draw, client, setup, producers, readers })
+        Ok(Self { brokers, record, draw, quorum_away, client, setup, producers, readers })
     }
 
     /// Load, a fault, and a look at everything.
@@ -108,18 +115,24 @@ impl Life {
     /// Waits until each partition has an acknowledgement of what was sent since the watch began, and answers
     /// how long that took from then.
     pub async fn acknowledged_everywhere(&self) -> Result<Duration> {
-        let places = self.record.places().len();
-        let all = async || Ok(self.record.waited().len() == places);
-        let waited = within(LOAD_LIMIT, "each partition acknowledges", all).await;
-        let each = self.record.waited();
+        self.acknowledged(&self.record.places()).await
+    }
+
+    /// The same of some partitions.
+    pub async fn acknowledged(&self, places: &[Place]) -> Result<Duration> {
         let missing = || {
-            let missing =
-                self.record.places().into_iter().filter(|place| !each.contains_key(place));
-            let missing: Vec<String> = missing.map(|place| place.to_string()).collect();
-            format!("nothing new is acknowledged: {}", missing.join(", "))
+            let each = self.record.waited();
+            places.iter().filter(|place| !each.contains_key(place)).copied().collect::<Vec<_>>()
         };
-        waited.with_context(missing)?;
-        each.into_values().max().context("no partitions")
+        let all = async || Ok(missing().is_empty());
+        let waited = within(LOAD_LIMIT, "each partition acknowledges", all).await;
+        waited.with_context(|| {
+            let missing: Vec<String> = missing().iter().map(ToString::to_string).collect();
+            format!("nothing new is acknowledged: {}", missing.join(", "))
+        })?;
+        let each = self.record.waited();
+        let waited = places.iter().filter_map(|place| each.get(place));
+        waited.max().copied().context("no partitions")
     }
 
     /// Everything that is wrong once the fault is over.

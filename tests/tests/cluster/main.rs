@@ -24,20 +24,23 @@ const ROUNDS_OF_A_LIFE: u64 = 5;
 /// Does harm to clusters and looks what is left.
 #[derive(Parser)]
 struct Arguments {
-    /// Only these scenarios: kill-owner, kill-leader, zombie, minio-away, rolling.
+    /// Only these scenarios: kill-owner, kill-leader, zombie, minio-away, rolling, quorum-away, fourth.
     #[arg(long, value_delimiter = ',', value_parser = named(Scenario::ALL))]
     scenario: Vec<Scenario>,
     /// Rounds of each scenario.
     #[arg(long, default_value_t = 2)]
     rounds: u64,
+    /// For how many seconds the quorum is away in quorum-away.
+    #[arg(long, default_value_t = 10)]
+    away: u64,
     /// What is drawn at random follows from it; by default the time.
     #[arg(long)]
     seed: Option<u64>,
 }
 
 /// What became of the rounds of one scenario.
-#[derive(Default)]
 struct Tally {
+    scenario: Scenario,
     passed: u64,
     failed: u64,
     waited: Vec<Duration>,
@@ -51,26 +54,27 @@ async fn main() -> Result<ExitCode> {
     let seed = arguments.seed.unwrap_or_else(|| SystemClock.now_ms().unsigned_abs());
     say(&format!("seed {seed}"))?;
     let minio = Minio::start().await?;
+    let away = Duration::from_secs(arguments.away);
     let mut tallies = Vec::new();
     for scenario in Scenario::ALL {
         if !arguments.scenario.is_empty() && !arguments.scenario.contains(&scenario) {
             continue;
         }
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(scenario);
         while tally.rounds() < arguments.rounds {
             let rounds = ROUNDS_OF_A_LIFE.min(arguments.rounds - tally.rounds());
-            one_life(scenario, rounds, seed, &minio, &mut tally).await?;
+            one_life(rounds, seed, away, &minio, &mut tally).await?;
         }
-        tallies.push((scenario, tally));
+        tallies.push(tally);
     }
     let (mut passed, mut failed) = (0, 0);
-    for (scenario, tally) in &tallies {
+    for tally in &tallies {
         passed += tally.passed;
         failed += tally.failed;
-        say(&format!("{scenario}: {tally}"))?;
+        say(&format!("{}: {tally}", tally.scenario))?;
     }
     // Once more where a reader looks first: logs of brokers stand between.
-    for problem in tallies.iter().flat_map(|(_, tally)| &tally.problems) {
+    for problem in tallies.iter().flat_map(|tally| &tally.problems) {
         say(problem)?;
     }
     say(&format!("cluster: {passed} passed, {failed} failed"))?;
@@ -79,15 +83,16 @@ async fn main() -> Result<ExitCode> {
 
 /// Rounds with one cluster, up to the first that fails.
 async fn one_life(
-    scenario: Scenario,
     rounds: u64,
     seed: u64,
+    away: Duration,
     minio: &Minio,
     tally: &mut Tally,
 ) -> Result<()> {
+    let scenario = tally.scenario;
     let prefix = format!("cluster-{scenario}-{}", tally.rounds());
     let seed = seed.wrapping_add(tally.rounds());
-    let mut life = match Life::begin(minio, &prefix, seed).await {
+    let mut life = match Life::begin(minio, &prefix, seed, away).await {
         Ok(life) => life,
         Err(error) => {
             return tally.fail(format!("{scenario} seed {seed}: FAILED: no cluster: {error:#}"));
@@ -115,6 +120,10 @@ async fn one_life(
 }
 
 impl Tally {
+    fn new(scenario: Scenario) -> Self {
+        Self { scenario, passed: 0, failed: 0, waited: Vec::new(), problems: Vec::new() }
+    }
+
     fn rounds(&self) -> u64 {
         self.passed + self.failed
     }
@@ -146,7 +155,8 @@ impl fmt::Display for Tally {
         let median = waited[waited.len() / 2];
         write!(
             f,
-            "; from the fault to a new acknowledgement on every partition: median {} ms, maximum {} ms",
+            "; {}: median {} ms, maximum {} ms",
+            self.scenario.measures(),
             median.as_millis(),
             longest.as_millis()
         )
@@ -158,7 +168,7 @@ impl fmt::Display for Round {
         let word = if self.problems.is_empty() { "ok" } else { "FAILED" };
         write!(f, "{word}, {} acknowledged", self.acknowledged)?;
         match self.waited {
-            Some(waited) => write!(f, ", every partition after {} ms", waited.as_millis()),
+            Some(waited) => write!(f, ", after {} ms", waited.as_millis()),
             None => Ok(()),
         }
     }
