@@ -152,7 +152,7 @@ impl Brokers {
         let metadata = self.metadata(asked).await?;
         let topics = metadata.topics.iter().filter(|topic| !topic.is_internal);
         let led = topics.flat_map(|topic| {
-            let name = topic.name.as_ref().map(ToString::to_string).unwrap_or_default();
+            let name = topic.name.as_ref().map(|name| name.to_string()).unwrap_or_default();
             let led = topic.partitions.iter().filter(move |one| is(one.leader_id.0, index));
             led.map(move |one| (name.clone(), one.partition_index))
         });
