@@ -18,9 +18,6 @@ use odradek_tests::program::{named, say};
 use crate::life::{Life, Round};
 use crate::scenario::Scenario;
 
-/// Rounds with one cluster; then a new one begins, as each round reads all that was written.
-const ROUNDS_OF_A_LIFE: u64 = 5;
-
 /// Does harm to clusters and looks what is left.
 #[derive(Parser)]
 struct Arguments {
@@ -62,7 +59,7 @@ async fn main() -> Result<ExitCode> {
         }
         let mut tally = Tally::new(scenario);
         while tally.rounds() < arguments.rounds {
-            let rounds = ROUNDS_OF_A_LIFE.min(arguments.rounds - tally.rounds());
+            let rounds = scenario.rounds_of_a_life().min(arguments.rounds - tally.rounds());
             one_life(rounds, seed, away, &minio, &mut tally).await?;
         }
         tallies.push(tally);

@@ -53,6 +53,12 @@ impl Scenario {
         Self::Fourth,
     ];
 
+    /// Rounds with one cluster; then a new one begins, as each round reads all that was written. What has moved lately
+    /// does not move again for the balance: each fourth broker comes to a cluster at rest.
+    pub fn rounds_of_a_life(self) -> u64 {
+        if self == Self::Fourth { 1 } else { 5 }
+    }
+
     /// What is measured of it, if anything is.
     pub fn measures(self) -> &'static str {
         match self {
