@@ -24,7 +24,7 @@ use odradek_common::random::SharedRandom;
 
 use self::hedge::Hedging;
 use self::retry::{Pace, Troubles};
-use super::slot::{FrozenSlot, HEAD_READ_BYTES, Head, decode_head};
+use super::slot::{FormatError, FrozenSlot, HEAD_READ_BYTES, Head, decode_head};
 use super::{DeleteError, PutError, RecoverError, Recovered, Wal, WalKind};
 use crate::collect::SealCheck;
 use crate::names::{ChainRef, Names, SlotRef};
@@ -106,8 +106,15 @@ impl ObjectWal {
     }
 
     async fn delete_one(&self, at: SlotRef) -> Result<(), BoxError> {
-        let Some(path) = self.deletable(at).await? else {
-            return Ok(());
+        let path = match self.deletable(at).await {
+            Ok(Some(path)) => path,
+            Ok(None) => return Ok(()),
+            // It is not known for no seal, and those behind it are not to wait for ever: the collector looks again.
+            Err(error) if error.is::<FormatError>() => {
+                tracing::warn!(?at, %error, "what lies in the place of a trimmed slot cannot be read; it is left");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         };
         let _in = self.options.phases.enter(Phase::Deletion);
         match self.store.delete(&path).await {

@@ -223,6 +223,8 @@ async fn no_seal_is_deleted() {
     // Who cannot tell does not delete.
     store.below().put(&names().slot(at(10)), PutPayload::from_static(b"?")).await.unwrap();
     assert!(wal.is_seal(at(10), 1).await.is_err());
-    assert!(wal.delete(&[at(10)]).await.is_err());
+    wal.put(&slot(at(11), 0)).await.unwrap();
+    wal.delete(&[at(10), at(11)]).await.unwrap();
     assert!(store.stored(at(10)).await.is_some());
+    assert!(store.stored(at(11)).await.is_none(), "what lies behind it does not wait");
 }
