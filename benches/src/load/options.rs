@@ -13,6 +13,8 @@ pub enum Codec {
     None,
     /// RFC 1952.
     Gzip,
+    /// Snappy blocks as snappy-java frames them.
+    Snappy,
     /// LZ4 frames.
     Lz4,
     /// RFC 8878.
