@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long connecting, writing a request and a call may take.
-pub const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// How long connecting may take, if the connection's own limit is not less.
+const OPEN_LIMIT: Duration = Duration::from_secs(2);
 /// The longest answer.
 const ANSWER_BYTES: usize = 128 << 20;
 
@@ -21,17 +22,18 @@ pub struct Connection {
     stream: TcpStream,
     read: BytesMut,
     correlation_id: i32,
+    limit: Duration,
 }
 
 impl Connection {
-    /// Connects to HOST:PORT.
+    /// Connects to HOST:PORT; writing a request and a call may take as long as `limit`.
     ///
     /// # Errors
     /// If that fails or takes too long.
-    pub async fn open(address: &str) -> Result<Self> {
-        let stream = timeout(CALL_LIMIT, TcpStream::connect(address)).await??;
+    pub async fn open(address: &str, limit: Duration) -> Result<Self> {
+        let stream = timeout(limit.min(OPEN_LIMIT), TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, read: BytesMut::new(), correlation_id: 0 })
+        Ok(Self { stream, read: BytesMut::new(), correlation_id: 0, limit })
     }
 
     /// Sends a request without waiting for its answer; gives back the id that the answer bears.
@@ -51,7 +53,7 @@ impl Connection {
         request.encode(&mut frame, version)?;
         let length = i32::try_from(frame.len() - 4)?;
         frame[..4].copy_from_slice(&length.to_be_bytes());
-        timeout(CALL_LIMIT, self.stream.write_all(&frame)).await??;
+        timeout(self.limit, self.stream.write_all(&frame)).await??;
         Ok(self.correlation_id)
     }
 
@@ -82,9 +84,21 @@ impl Connection {
     /// As [`Self::send`] and [`Self::receive`], or if the answer cannot be decoded.
     pub async fn call<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response> {
         let id = self.send(request, version).await?;
-        let (answered, answer) = decode::<R>(timeout(CALL_LIMIT, self.receive()).await??, version)?;
+        let (answered, answer) = decode::<R>(timeout(self.limit, self.receive()).await??, version)?;
         ensure!(answered == id, "an answer to another call");
         Ok(answer)
+    }
+}
+
+/// An error if Kafka's code is one.
+///
+/// # Errors
+/// Its name, or its number if it has none.
+pub fn check(code: i16) -> Result<()> {
+    match ResponseError::try_from_code(code) {
+        None if code == 0 => Ok(()),
+        Some(error) => Err(anyhow!("{error:?}")),
+        None => Err(anyhow!("error {code}")),
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Codec {
     None,
     /// RFC 1952.
     Gzip,
+    /// Snappy blocks as snappy-java frames them.
+    Snappy,
     /// LZ4 frames.
     Lz4,
     /// RFC 8878.
@@ -22,6 +24,9 @@ pub enum Codec {
 /// How many replicas a record waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Acks {
+    /// None: no answer comes, and produce is measured to the socket.
+    #[value(name = "0")]
+    None,
     /// All that are in sync.
     All,
     /// The leader alone.
@@ -29,12 +34,24 @@ pub enum Acks {
     One,
 }
 
+impl Acks {
+    /// As it stands in a request.
+    #[must_use]
+    pub fn code(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::One => 1,
+            Self::All => -1,
+        }
+    }
+}
+
 /// Puts load on a Kafka cluster at a rate of its own and prints the latencies, from when a record was
 /// to be sent to its acknowledgement (produce) and to when a consumer had it (end to end).
 #[derive(Clone, Debug, Parser)]
 #[command(name = "odradek-bench")]
 pub struct Options {
-    /// A broker, as HOST:PORT.
+    /// A broker, as HOST:PORT, or several with commas between; the cluster's others are found.
     #[arg(long, default_value = "localhost:9092")]
     pub bootstrap: String,
     /// The topic; made if it is not there.
@@ -50,7 +67,7 @@ pub struct Options {
     /// Bytes of a record's value, at least 16.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..=900_000))]
     pub record_size: u32,
-    /// Producers, each with a connection of its own.
+    /// Producers, each with connections of its own to all leaders.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub producers: u32,
     /// Consumers, which share the partitions; 0 measures produce alone.
@@ -71,7 +88,7 @@ pub struct Options {
     /// Compression of the batches.
     #[arg(long, value_enum, default_value_t = Codec::None)]
     pub compression: Codec,
-    /// Whether producers are idempotent.
+    /// Whether producers are idempotent; with `--acks 0` none is.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     pub idempotence: bool,
     /// Seconds that are measured.
@@ -84,6 +101,9 @@ pub struct Options {
     /// may take.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub delivery_timeout: u64,
+    /// Milliseconds after which a request without an answer is sent again over another connection.
+    #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub request_timeout_ms: u64,
     /// Writes all figures to this file.
     #[arg(long)]
     pub json: Option<PathBuf>,
@@ -101,10 +121,17 @@ impl Options {
         rate(&self.rate, self.record_size)
     }
 
-    /// How long records are sent.
+    /// How long an answer may take, and writing a request.
     #[must_use]
-    pub fn sending(&self) -> Duration {
-        Duration::from_secs(self.warmup + self.duration)
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// True if batches bear sequences: what is written and never answered cannot be sent again, and
+    /// would leave a gap in them.
+    #[must_use]
+    pub fn idempotent(&self) -> bool {
+        self.idempotence && self.acks != Acks::None
     }
 }
 

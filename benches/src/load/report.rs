@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::options::Options;
+use super::options::{Acks, Options};
 use super::recorder::Recorder;
 use super::run::Measured;
+use super::schedule::SECOND_NS;
+use super::stall::Stall;
 
 /// The percentiles that are shown.
 const PERCENTILES: [(&str, f64); 4] =
@@ -29,12 +31,17 @@ pub fn text(options: &Options, measured: &Measured) -> Result<String> {
     };
     writeln!(out, "asked       {asked}")?;
     writeln!(out, "achieved    {rate:.0} records/s ({:.2} MB/s)", rate * bytes)?;
-    writeln!(out, "produce     {}", line(&measured.produce))?;
+    let note = if options.acks == Acks::None { "  (to the socket)" } else { "" };
+    writeln!(out, "produce     {}{note}", line(&measured.produce))?;
     if options.consumers > 0 {
         writeln!(out, "end to end  {}", line(&measured.end_to_end))?;
     }
     let Measured { acked, read, failed, .. } = measured;
     writeln!(out, "records     {acked} acknowledged, {read} read, {failed} failed")?;
+    if let Some(stall) = &measured.stall {
+        let (partition, [length_ms, at_s]) = (stall.partition, stall_times(options, stall));
+        writeln!(out, "stall       max {length_ms:.2} ms, partition {partition} at {at_s:.1} s")?;
+    }
     for (error, times) in &measured.errors {
         writeln!(out, "error       {times} times: {error}")?;
     }
@@ -54,6 +61,13 @@ fn achieved(options: &Options, measured: &Measured) -> f64 {
     measured.produce.count() as f64 / options.duration as f64
 }
 
+/// How many milliseconds a stall was, and how many seconds after the warm-up it began.
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of a run are far below 2^52")]
+fn stall_times(options: &Options, stall: &Stall) -> [f64; 2] {
+    let from_ns = stall.from_ns.saturating_sub(options.warmup * SECOND_NS);
+    [stall.length_ns() as f64 / 1e6, from_ns as f64 / SECOND_NS as f64]
+}
+
 /// Everything.
 #[must_use]
 pub fn json(options: &Options, measured: &Measured) -> Value {
@@ -69,6 +83,10 @@ pub fn json(options: &Options, measured: &Measured) -> Value {
             "p50_p99_max_ms_by_second": recorder.over_time(),
         })
     };
+    let stall = measured.stall.as_ref().map(|stall| {
+        let [max_ms, at_s] = stall_times(options, stall);
+        json!({ "max_ms": max_ms, "partition": stall.partition, "at_s": at_s })
+    });
     json!({
         "rate": options.rate,
         "record_size_bytes": options.record_size,
@@ -79,6 +97,8 @@ pub fn json(options: &Options, measured: &Measured) -> Value {
         "acknowledged": measured.acked,
         "read": measured.read,
         "failed": measured.failed,
+        "acks": options.acks.code(),
+        "stall": stall,
         "errors": measured.errors,
     })
 }
