@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use odradek_broker::broken::Law;
 use odradek_broker::process::{Process, World};
 use odradek_broker::run::START_OVER_PAUSE;
 use odradek_broker::settings::{Settings, Sources};
@@ -38,6 +39,8 @@ pub struct Shared {
     pub random: SeededRandom,
     /// How long a broker may be silent, in this world.
     pub session_ms: u64,
+    /// The law that all brokers break.
+    pub broken: Option<Law>,
 }
 
 /// A broker's machine.
@@ -212,6 +215,7 @@ impl Node {
             network: Arc::new(shared.network.host(&self.name)),
             phases: Phases::none(),
             store: Some(Arc::new(shared.store.seen_from(&self.name))),
+            broken: shared.broken,
         };
         let settings = settings(self.id, &self.name, &self.voters, shared.session_ms)?;
         let runtime = Stepped::new(now_ms)?;

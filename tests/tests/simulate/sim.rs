@@ -60,7 +60,8 @@ impl Sim {
         let plan = Plan::draw(&random, &names);
         let clients = Clients::start(&network, &names, child(), trace.clone())?;
         let session_ms = SESSIONS_MS[usize::from(random.next_u64().is_multiple_of(2))];
-        let shared = Shared { network, store, random, session_ms };
+        let broken = broken.and_then(Broken::law);
+        let shared = Shared { network, store, random, session_ms, broken };
         let (invariants, problems) = (Invariants::default(), Vec::new());
         Ok(Self { now_ms: 0, nodes, clients, plan, shared, trace, invariants, problems })
     }
