@@ -26,6 +26,9 @@ pub const PORT: u16 = 9092;
 /// The port that voters use among themselves.
 const CONTROLLER_PORT: u16 = 9093;
 
+/// Partitions of the groups' topic.
+pub const OFFSETS_PARTITIONS: u64 = 2;
+
 /// Until a supervisor starts a broker again that ended by itself.
 const RESTART_MS: u64 = 500;
 
@@ -101,7 +104,7 @@ fn settings(id: usize, name: &str, voters: &str, session_ms: u64) -> anyhow::Res
         "collect.interval.ms=2000".to_owned(),
         "collect.grace.ms=0".to_owned(),
         "metadata.snapshot.entries=100".to_owned(),
-        "offsets.topic.num.partitions=2".to_owned(),
+        format!("offsets.topic.num.partitions={OFFSETS_PARTITIONS}"),
         "group.initial.rebalance.delay.ms=100".to_owned(),
         "group.min.session.timeout.ms=1000".to_owned(),
         "shutdown.timeout.ms=5000".to_owned(),

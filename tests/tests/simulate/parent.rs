@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::Arguments;
 use crate::broken::Broken;
 use crate::outcome::Outcome;
-use crate::{faults, inside};
+use crate::{clients, faults, inside};
 
 /// Seeds that failed once, run with each fixed set.
 const ONCE_FAILED: [u64; 1] = [
@@ -26,7 +26,8 @@ const ONCE_FAILED: [u64; 1] = [
 const SEED_LIMIT: Duration = Duration::from_secs(120);
 
 /// Kinds of faults that only clients count.
-const OF_CLIENTS: [&str; 2] = ["topic made again", "generation of a group"];
+const OF_CLIENTS: [&str; 4] =
+    ["topic made again", "generation of a group", clients::MOVED, clients::TAKEN_BACK];
 
 /// Seeds that are run twice: two of them or three have several brokers.
 const SAME_AGAIN: usize = 3;
