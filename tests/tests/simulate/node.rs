@@ -13,6 +13,7 @@ use odradek_common::net::sim::SimNetwork;
 use odradek_common::phases::Phases;
 use odradek_common::random::{Random, SeededRandom};
 use odradek_metadata::Image;
+use odradek_storage::names::Names;
 use odradek_storage::store::sim::SimStore;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -75,8 +76,8 @@ struct Up {
     images: Images,
 }
 
-/// The metadata of a life, once it serves.
-type Images = Arc<OnceLock<watch::Receiver<Arc<Image>>>>;
+/// The metadata of a life, once it serves, and the names in the bucket.
+type Images = Arc<OnceLock<(watch::Receiver<Arc<Image>>, Names)>>;
 
 /// How a life ended that nobody cut short.
 pub enum Ended {
@@ -143,7 +144,7 @@ async fn live(
         Ok(process) => process,
         Err(error) => return Ended::Start(error.to_string()),
     };
-    images.get_or_init(|| process.core.metadata.subscribe());
+    images.get_or_init(|| (process.core.metadata.subscribe(), process.core.names.clone()));
     let ended = tokio::select! {
         biased;
         ended = process.failed() => Some(ended),
@@ -233,12 +234,18 @@ impl Node {
     /// The metadata as it has it, where that has changed since it was last asked.
     pub fn new_image(&mut self) -> Option<Arc<Image>> {
         let State::Up(up) = &self.state else { return None };
-        let image = up.images.get()?.borrow().clone();
+        let image = up.images.get()?.0.borrow().clone();
         if self.asked.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, &image)) {
             return None;
         }
         self.asked = Some(image.clone());
         Some(image)
+    }
+
+    /// The names in the bucket, while it serves.
+    pub fn names(&self) -> Option<Names> {
+        let State::Up(up) = &self.state else { return None };
+        Some(up.images.get()?.1.clone())
     }
 
     /// Ends it as `kill -9` does; it comes back at `until_ms`.

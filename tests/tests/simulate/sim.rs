@@ -40,7 +40,7 @@ pub struct Sim {
     plan: Plan,
     pub shared: Shared,
     pub trace: Trace,
-    invariants: Invariants,
+    pub invariants: Invariants,
     pub problems: Vec<String>,
 }
 
@@ -80,6 +80,8 @@ impl Sim {
             }
         }
         self.problems.extend(self.invariants.undone());
+        let wrong = self.compare_copies()?;
+        self.problems.extend(wrong);
         Ok(())
     }
 
@@ -150,7 +152,8 @@ impl Sim {
         nodes.iter().all(|(node, _)| self.nodes[*node].is_up())
     }
 
-    fn tick(&mut self) -> Result<()> {
+    /// Lets a tick of time pass.
+    pub fn tick(&mut self) -> Result<()> {
         let to_ms = self.now_ms + TICK_MS;
         for node in &mut self.nodes {
             match node.step(to_ms, &self.shared)? {
