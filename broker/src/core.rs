@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attempts::{Attempts, Begun};
 use crate::background::flush::LeftOut;
 use crate::backlog::Backlog;
+use crate::broken::Law;
 use crate::fetch_sessions::FetchSessions;
 use crate::group::GroupService;
 use crate::handover::HandedSlots;
@@ -99,6 +100,8 @@ pub struct Core {
     pub random: SharedRandom,
     /// Where the steps towards durability are noted.
     pub phases: Phases,
+    /// The law that is broken on purpose.
+    pub(crate) broken: Option<Law>,
     /// Bytes of requests in memory.
     pub request_bytes: RequestBudget,
     /// Bytes of answers on their way out.
@@ -312,6 +315,7 @@ impl Core {
             now_ms: self.clock.now_ms(),
             producer_expiration_ms: self.producer_expiration_ms(),
             phases: &self.phases,
+            broken: self.broken,
         };
         work(&takeover).await
     }

@@ -23,6 +23,7 @@ use odradek_storage::wal::ChainError;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
+use crate::broken::Law;
 use crate::core::Core;
 use crate::handed::{Named, named};
 use crate::partition::{PartitionLog, checkpoint};
@@ -80,7 +81,7 @@ pub async fn hand_over(
     // A flush would move the flushed ends that the entry is conditional on.
     let _no_flush = core.flushing.lock().await;
     let frozen = Frozen(logs.into_iter().filter(|log| log.freeze()).collect());
-    for log in &frozen.0 {
+    for log in frozen.0.iter().filter(|_| core.broken != Some(Law::LandedFirst)) {
         log.durable_to(log.offsets().append_end).await?;
     }
     let proposal = prepare(core, to, &frozen.0).await?;

@@ -6,6 +6,8 @@ mod aside;
 pub mod attempts;
 pub mod background;
 pub mod backlog;
+#[doc(hidden)]
+pub mod broken;
 pub mod cli;
 pub mod client;
 pub mod confirmation;

@@ -36,6 +36,7 @@ use tracing::{info, warn};
 use crate::admin_http::{AdminServer, recorder};
 use crate::background::{self, settings::AlteredSettings};
 use crate::backlog::Backlog;
+use crate::broken::Law;
 use crate::core::{Core, Limits};
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::fetch_sessions::FetchSessions;
@@ -67,6 +68,9 @@ pub struct World {
     pub phases: Phases,
     /// An object store in place of the one that `storage.url` names.
     pub store: Option<Arc<dyn ObjectStore>>,
+    /// A law to break; none, unless a test wants to see that it is noticed.
+    #[doc(hidden)]
+    pub broken: Option<Law>,
 }
 
 /// Why a broker could not start.
@@ -484,6 +488,7 @@ impl Parts {
             clock: world.clock,
             random: world.random,
             phases: world.phases,
+            broken: world.broken,
         };
         (Arc::new(core), chain)
     }

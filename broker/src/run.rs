@@ -41,6 +41,7 @@ impl World {
             network: Arc::new(RealNetwork),
             phases: Phases::none(),
             store: None,
+            broken: None,
         }
     }
 }

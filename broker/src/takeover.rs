@@ -24,6 +24,7 @@ use tracing::{debug, error, info, warn};
 use heirs::Heirs;
 
 use crate::attempts::Begun;
+use crate::broken::Law;
 use crate::handed::{Named, named};
 use crate::partition::checkpoint::{self, CheckpointError};
 use crate::partition::producers::Producers;
@@ -95,6 +96,8 @@ pub struct Takeover<'a> {
     pub producer_expiration_ms: i64,
     /// Where the steps are noted.
     pub phases: &'a Phases,
+    /// The law that is broken on purpose.
+    pub broken: Option<Law>,
 }
 
 /// What a fenced incarnation's chains hold of one partition, and of nothing that was flushed.
@@ -146,7 +149,8 @@ impl Takeover<'_> {
     async fn once(&self, from: &Registration, is_last: bool) -> Result<(), TakeoverError> {
         let fence = from.fenced_at.unwrap_or(0);
         let (mut left, mut lost) = (HashMap::new(), Lost::default());
-        for chain in 0..from.chains() {
+        let is_read = |_: &u32| self.broken != Some(Law::SealedFirst);
+        for chain in (0..from.chains()).filter(is_read) {
             let chain = ChainId(chain);
             let of =
                 ChainRef { broker: from.incarnation.broker, epoch: from.incarnation.epoch, chain };

@@ -47,7 +47,9 @@ impl Metadata {
         let state = State::new(Arc::clone(&waiting));
         let images = state.subscribe();
         let (noted, secret) = (options.cluster.clone(), options.secret.clone());
-        let introduction = Arc::new(Introduction::new(me, noted, images.clone(), secret));
+        let random = Arc::clone(&options.random);
+        let introduction = Introduction::new(me, noted, images.clone(), secret, random);
+        let introduction = Arc::new(introduction);
         let network = Arc::clone(&options.network);
         let board = Arc::new(Board::default());
         let peers = Arc::new(Peers::new(network, Arc::clone(&introduction)));

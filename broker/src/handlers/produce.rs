@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::refused::Numbered;
 use super::{Answer, Body, Context, RefusedBatches, text};
+use crate::broken::Law;
 use crate::confirmation::Confirmation;
 use crate::core::Core;
 use crate::leaders::{Leaders, Node};
@@ -101,7 +102,7 @@ pub(super) async fn produce(
         let ids: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
         let mut topics = topics;
         confirm_gaps(&core, &mut topics, deadline).await;
-        let mut response = acknowledge(topics, deadline).await;
+        let mut response = acknowledge(&core, topics, deadline).await;
         if version >= LEADERS_SINCE {
             name_leaders(Leaders::new(core.image(), listener), &ids, &mut response);
         }
@@ -359,12 +360,13 @@ fn only_batch(data: PartitionProduceData, version: i16) -> Result<Batch, AppendE
     }
 }
 
-async fn acknowledge(topics: Vec<PendingTopic>, deadline: Instant) -> ProduceResponse {
+async fn acknowledge(core: &Core, topics: Vec<PendingTopic>, deadline: Instant) -> ProduceResponse {
     let mut responses = Vec::with_capacity(topics.len());
     for topic in topics {
         let mut partition_responses = Vec::with_capacity(topic.partitions.len());
         for pending in topic.partitions {
             let outcome = match pending.outcome {
+                Ok((appended, _)) if core.broken == Some(Law::DurableFirst) => Ok(appended),
                 Ok((appended, log)) => durable(&log, appended, deadline).await,
                 Err(error) => Err(error),
             };

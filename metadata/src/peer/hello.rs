@@ -1,5 +1,6 @@
-//! Who is at the other end. A caller says who it is, whom it means, and which cluster it belongs to;
-//! who is called answers the same, or why not. Each shows that it knows the secret, if there is one.
+//! Who is at the other end. Both draw a number at random, the caller first. Then the caller says who it is, whom it
+//! means, and which cluster it belongs to; who is called answers the same, or why not. Each shows by these numbers that
+//! it knows the secret, if there is one.
 //!
 //! Nodes that do not know their cluster yet may ask who the others are, so that there can be a
 //! formation marker, and nothing else.
@@ -10,12 +11,13 @@ use std::sync::{Arc, OnceLock};
 use odradek_common::ids::{BrokerId, ClusterId};
 use odradek_common::limits::PEER_HELLO_BYTES;
 use odradek_common::net::Writer;
+use odradek_common::random::SharedRandom;
 use prost::Message;
 use tokio::sync::watch;
 
 use super::frame::{FrameReader, write_frame};
-use super::messages::Hello;
-use super::secret::PeerSecret;
+use super::messages::{Greeting, Hello};
+use super::secret::{NONCE_BYTES, PeerSecret, Side};
 use crate::ids::ReplicaKey;
 use crate::image::Image;
 
@@ -33,7 +35,11 @@ pub(crate) struct Introduction {
     noted: OnceLock<ClusterId>,
     images: watch::Receiver<Arc<Image>>,
     secret: Option<PeerSecret>,
+    random: SharedRandom,
 }
+
+/// What both sides drew for a connection, the caller's first.
+type Nonces = [[u8; NONCE_BYTES]; 2];
 
 /// Who answered or called.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +55,10 @@ impl Introduction {
         noted: Option<ClusterId>,
         images: watch::Receiver<Arc<Image>>,
         secret: Option<PeerSecret>,
+        random: SharedRandom,
     ) -> Self {
         let noted = noted.map_or_else(OnceLock::new, OnceLock::from);
-        Self { me, noted, images, secret }
+        Self { me, noted, images, secret, random }
     }
 
     /// Notes the cluster, if it was not known.
@@ -69,31 +76,42 @@ impl Introduction {
         formed.or_else(|| self.noted.get().cloned()).map(|id| id.to_string()).unwrap_or_default()
     }
 
-    fn hello(&self, to: BrokerId) -> Hello {
-        Hello {
-            magic: MAGIC,
+    fn nonce(&self) -> [u8; NONCE_BYTES] {
+        let mut nonce = [0; NONCE_BYTES];
+        self.random.fill(&mut nonce);
+        nonce
+    }
+
+    fn hello(&self, to: BrokerId, side: Side, nonces: &Nonces) -> Hello {
+        let mut hello = Hello {
             version: VERSION,
             cluster: self.cluster(),
             from: Some(self.me.into()),
             to: to.0,
             refused: String::new(),
-            secret: self.secret.as_ref().map(PeerSecret::said).unwrap_or_default(),
+            proof: Vec::new(),
+        };
+        if let Some(secret) = &self.secret {
+            hello.proof = said(&hello, nonces, |said| secret.proof(side, said));
         }
+        hello
     }
 
     /// An answer that tells nothing but why.
     fn refusal(reason: &str) -> Hello {
-        Hello { magic: MAGIC, version: VERSION, refused: reason.to_owned(), ..Hello::default() }
+        Hello { version: VERSION, refused: reason.to_owned(), ..Hello::default() }
     }
 
-    fn knows_secret(&self, theirs: &Hello) -> bool {
-        self.secret.as_ref().is_none_or(|secret| secret.is(&theirs.secret))
+    fn knows_secret(&self, theirs: &Hello, side: Side, nonces: &Nonces) -> bool {
+        self.secret.as_ref().is_none_or(|secret| {
+            said(theirs, nonces, |said| secret.is_proof(side, said, &theirs.proof))
+        })
     }
 
     /// Who says `theirs`, or why that is nobody to talk to.
-    fn judge(&self, theirs: &Hello) -> Result<Introduced, String> {
+    fn judge(&self, theirs: &Hello, side: Side, nonces: &Nonces) -> Result<Introduced, String> {
         let (me, ours) = (self.me, self.cluster());
-        if !self.knows_secret(theirs) {
+        if !self.knows_secret(theirs, side, nonces) {
             return Err("it does not know the secret of the cluster's nodes".to_owned());
         }
         let them = theirs.from.map(ReplicaKey::from).ok_or("it does not say who it is")?;
@@ -112,6 +130,24 @@ impl Introduction {
     }
 }
 
+/// What the proof of a hello is of: all that it says, and what was drawn for the connection.
+fn said<T>(hello: &Hello, nonces: &Nonces, of: impl FnOnce(&[&[u8]]) -> T) -> T {
+    let (node, directory) = hello
+        .from
+        .map(ReplicaKey::from)
+        .map_or((-1, 0), |from| (from.node.0, from.directory.0.as_u128()));
+    let [caller, called] = nonces;
+    of(&[
+        caller,
+        called,
+        &hello.version.to_be_bytes(),
+        &node.to_be_bytes(),
+        &directory.to_be_bytes(),
+        &hello.to.to_be_bytes(),
+        hello.cluster.as_bytes(),
+    ])
+}
+
 /// The caller's side: says hello to `to` and gives who answered.
 pub(super) async fn greet(
     introduction: &Introduction,
@@ -119,12 +155,15 @@ pub(super) async fn greet(
     reader: &mut FrameReader,
     writer: &mut Writer,
 ) -> io::Result<Introduced> {
-    write_frame(writer, &introduction.hello(to)).await?;
-    let theirs = read(reader).await?;
+    let mine = introduction.nonce();
+    write_frame(writer, &Greeting { magic: MAGIC, nonce: mine.to_vec() }).await?;
+    let nonces = [mine, read_nonce(reader).await?];
+    write_frame(writer, &introduction.hello(to, Side::Caller, &nonces)).await?;
+    let theirs: Hello = read(reader).await?;
     if !theirs.refused.is_empty() {
         return Err(refused(theirs.refused));
     }
-    let introduced = introduction.judge(&theirs).map_err(refused)?;
+    let introduced = introduction.judge(&theirs, Side::Called, &nonces).map_err(refused)?;
     if introduced.them.node != to {
         return Err(refused(format!("node {} was called, and {} answered", to.0, introduced.them)));
     }
@@ -137,10 +176,14 @@ pub(super) async fn answer(
     reader: &mut FrameReader,
     writer: &mut Writer,
 ) -> io::Result<Introduced> {
+    let theirs = read_nonce(reader).await?;
+    let nonces = [theirs, introduction.nonce()];
+    write_frame(writer, &Greeting { magic: MAGIC, nonce: nonces[1].to_vec() }).await?;
     let theirs = read(reader).await?;
-    match introduction.judge(&theirs) {
+    match introduction.judge(&theirs, Side::Caller, &nonces) {
         Ok(introduced) => {
-            write_frame(writer, &introduction.hello(introduced.them.node)).await?;
+            let hello = introduction.hello(introduced.them.node, Side::Called, &nonces);
+            write_frame(writer, &hello).await?;
             Ok(introduced)
         }
         Err(reason) => {
@@ -150,11 +193,20 @@ pub(super) async fn answer(
     }
 }
 
-async fn read(reader: &mut FrameReader) -> io::Result<Hello> {
+async fn read_nonce(reader: &mut FrameReader) -> io::Result<[u8; NONCE_BYTES]> {
+    let greeting: Greeting = read(reader).await?;
+    let nonce = Some(greeting.nonce).filter(|_| greeting.magic == MAGIC);
+    nonce.and_then(|nonce| nonce.try_into().ok()).ok_or_else(other_protocol)
+}
+
+async fn read<M: Message + Default>(reader: &mut FrameReader) -> io::Result<M> {
     let read = reader.next(PEER_HELLO_BYTES).await?;
     let read = read.ok_or(io::ErrorKind::UnexpectedEof)?;
-    let hello = Hello::decode(read.bytes).ok().filter(|hello| hello.magic == MAGIC);
-    hello.ok_or_else(|| refused("it does not speak the protocol of the quorum".to_owned()))
+    M::decode(read.bytes).map_err(|_| other_protocol())
+}
+
+fn other_protocol() -> io::Error {
+    refused("it does not speak the protocol of the quorum".to_owned())
 }
 
 fn refused(reason: String) -> io::Error {

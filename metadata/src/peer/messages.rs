@@ -9,10 +9,18 @@ use crate::ids::{DirectoryId, Endpoint, ReplicaKey, Voter};
 
 /// The first message of each side.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Hello {
+pub(super) struct Greeting {
     /// [`super::hello::MAGIC`].
     #[prost(fixed64, tag = "1")]
     pub magic: u64,
+    /// Random bytes for this connection alone: [`super::secret::NONCE_BYTES`] of them.
+    #[prost(bytes = "vec", tag = "2")]
+    pub nonce: Vec<u8>,
+}
+
+/// The second message of each side.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Hello {
     /// The newest version that the caller speaks; in the answer the one that is spoken.
     #[prost(uint32, tag = "2")]
     pub version: u32,
@@ -28,9 +36,9 @@ pub(super) struct Hello {
     /// In an answer: why the caller is refused. Empty if it is not.
     #[prost(string, tag = "6")]
     pub refused: String,
-    /// What the nodes of the cluster share; empty if nothing, and where the other side does not know it.
+    /// That the speaker knows the secret of the cluster's nodes; empty where they have none, and in a refusal.
     #[prost(bytes = "vec", tag = "7")]
-    pub secret: Vec<u8>,
+    pub proof: Vec<u8>,
 }
 
 /// A request, an answer, or a sign of life (neither `kind` nor `correlation`).

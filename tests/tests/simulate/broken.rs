@@ -1,7 +1,8 @@
-//! Promises that are broken on purpose, to see that it is noticed. The store lies; the brokers are as they are.
+//! Promises that are broken on purpose, to see that it is noticed: the store lies, or the brokers break a law.
 
 use std::time::Duration;
 
+use odradek_broker::broken::Law;
 use odradek_common::random::SharedRandom;
 use odradek_storage::store::sim::{Lie, SimStore};
 
@@ -16,6 +17,13 @@ pub enum Broken {
     SlotsHurried,
     /// A takeover does not seal what it reads.
     SealsForgotten,
+    /// A batch is acknowledged when it is appended, not when its slot has landed.
+    AcknowledgedAtOnce,
+    /// A handover does not wait for the slots in flight: the new owner begins at a lower end than the old one
+    /// froze at.
+    HandedOverInFlight,
+    /// A takeover goes by the metadata, and neither seals nor reads the chain.
+    TakenOverUnread,
 }
 
 /// Of so many slots one is forgotten, where they are.
@@ -26,14 +34,35 @@ const LATER_MS: u64 = 2_000;
 
 impl Broken {
     /// All.
-    pub const ALL: [Self; 3] = [Self::SlotsForgotten, Self::SlotsHurried, Self::SealsForgotten];
+    pub const ALL: [Self; 6] = [
+        Self::SlotsForgotten,
+        Self::SlotsHurried,
+        Self::SealsForgotten,
+        Self::AcknowledgedAtOnce,
+        Self::HandedOverInFlight,
+        Self::TakenOverUnread,
+    ];
 
     /// How violations begin by which it is noticed.
     pub fn symptoms(self) -> &'static [&'static str] {
-        &["lost: "]
+        match self {
+            // What was in flight is missing at the new owner, or lands beside what that writes there.
+            Self::HandedOverInFlight => &["two contents: ", "code 45 for "],
+            _ => &["lost: "],
+        }
     }
 
-    /// Makes the store lie.
+    /// The law that the brokers break.
+    pub fn law(self) -> Option<Law> {
+        match self {
+            Self::SlotsForgotten | Self::SlotsHurried | Self::SealsForgotten => None,
+            Self::AcknowledgedAtOnce => Some(Law::DurableFirst),
+            Self::HandedOverInFlight => Some(Law::LandedFirst),
+            Self::TakenOverUnread => Some(Law::SealedFirst),
+        }
+    }
+
+    /// Makes the store lie, where it is the store that breaks a promise.
     pub fn breaks(self, store: &SimStore, random: SharedRandom) {
         store.lie_about(move |host, key| {
             let (_, slot) = key.as_ref().split_once("/wal/")?;
@@ -48,6 +77,7 @@ impl Broken {
                 }
                 Self::SlotsHurried => None,
                 Self::SealsForgotten => (!is_owner).then_some(Lie::Forgets),
+                _ => None,
             }
         });
     }

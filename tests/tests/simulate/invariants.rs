@@ -35,6 +35,11 @@ impl Invariants {
         wrong
     }
 
+    /// Whether a broker was seen with an image of that entry.
+    pub fn has_seen(&self, index: u64) -> bool {
+        self.seen.contains_key(&index)
+    }
+
     /// What is still undone when all has been well for a while.
     pub fn undone(&self) -> Vec<String> {
         let Some((_, image)) = self.seen.last_key_value() else { return Vec::new() };

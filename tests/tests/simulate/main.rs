@@ -8,6 +8,7 @@
 mod broken;
 mod child;
 mod clients;
+mod copies;
 mod faults;
 mod inside;
 mod invariants;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use odradek_broker::broken::Law;
 use odradek_broker::process::{Process, World};
 use odradek_broker::run::START_OVER_PAUSE;
 use odradek_broker::settings::{Settings, Sources};
@@ -12,6 +13,7 @@ use odradek_common::net::sim::SimNetwork;
 use odradek_common::phases::Phases;
 use odradek_common::random::{Random, SeededRandom};
 use odradek_metadata::Image;
+use odradek_storage::names::Names;
 use odradek_storage::store::sim::SimStore;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -24,6 +26,9 @@ pub const PORT: u16 = 9092;
 
 /// The port that voters use among themselves.
 const CONTROLLER_PORT: u16 = 9093;
+
+/// Partitions of the groups' topic.
+pub const OFFSETS_PARTITIONS: u64 = 2;
 
 /// Until a supervisor starts a broker again that ended by itself.
 const RESTART_MS: u64 = 500;
@@ -38,6 +43,8 @@ pub struct Shared {
     pub random: SeededRandom,
     /// How long a broker may be silent, in this world.
     pub session_ms: u64,
+    /// The law that all brokers break.
+    pub broken: Option<Law>,
 }
 
 /// A broker's machine.
@@ -69,8 +76,8 @@ struct Up {
     images: Images,
 }
 
-/// The metadata of a life, once it serves.
-type Images = Arc<OnceLock<watch::Receiver<Arc<Image>>>>;
+/// The metadata of a life, once it serves, and the names in the bucket.
+type Images = Arc<OnceLock<(watch::Receiver<Arc<Image>>, Names)>>;
 
 /// How a life ended that nobody cut short.
 pub enum Ended {
@@ -98,7 +105,7 @@ fn settings(id: usize, name: &str, voters: &str, session_ms: u64) -> anyhow::Res
         "collect.interval.ms=2000".to_owned(),
         "collect.grace.ms=0".to_owned(),
         "metadata.snapshot.entries=100".to_owned(),
-        "offsets.topic.num.partitions=2".to_owned(),
+        format!("offsets.topic.num.partitions={OFFSETS_PARTITIONS}"),
         "group.initial.rebalance.delay.ms=100".to_owned(),
         "group.min.session.timeout.ms=1000".to_owned(),
         "shutdown.timeout.ms=5000".to_owned(),
@@ -137,7 +144,7 @@ async fn live(
         Ok(process) => process,
         Err(error) => return Ended::Start(error.to_string()),
     };
-    images.get_or_init(|| process.core.metadata.subscribe());
+    images.get_or_init(|| (process.core.metadata.subscribe(), process.core.names.clone()));
     let ended = tokio::select! {
         biased;
         ended = process.failed() => Some(ended),
@@ -212,6 +219,7 @@ impl Node {
             network: Arc::new(shared.network.host(&self.name)),
             phases: Phases::none(),
             store: Some(Arc::new(shared.store.seen_from(&self.name))),
+            broken: shared.broken,
         };
         let settings = settings(self.id, &self.name, &self.voters, shared.session_ms)?;
         let runtime = Stepped::new(now_ms)?;
@@ -226,12 +234,18 @@ impl Node {
     /// The metadata as it has it, where that has changed since it was last asked.
     pub fn new_image(&mut self) -> Option<Arc<Image>> {
         let State::Up(up) = &self.state else { return None };
-        let image = up.images.get()?.borrow().clone();
+        let image = up.images.get()?.0.borrow().clone();
         if self.asked.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, &image)) {
             return None;
         }
         self.asked = Some(image.clone());
         Some(image)
+    }
+
+    /// The names in the bucket, while it serves.
+    pub fn names(&self) -> Option<Names> {
+        let State::Up(up) = &self.state else { return None };
+        Some(up.images.get()?.1.clone())
     }
 
     /// Ends it as `kill -9` does; it comes back at `until_ms`.

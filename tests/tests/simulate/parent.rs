@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::Arguments;
 use crate::broken::Broken;
 use crate::outcome::Outcome;
-use crate::{faults, inside};
+use crate::{clients, copies, faults, inside};
 
 /// Seeds that failed once, run with each fixed set.
 const ONCE_FAILED: [u64; 1] = [
@@ -25,8 +25,14 @@ const ONCE_FAILED: [u64; 1] = [
 /// A seed that takes longer hangs.
 const SEED_LIMIT: Duration = Duration::from_secs(120);
 
-/// Kinds of faults that only clients count.
-const OF_CLIENTS: [&str; 2] = ["topic made again", "generation of a group"];
+/// What else has to be met, by the clients or at the end.
+const OF_CLIENTS: [&str; 5] = [
+    "topic made again",
+    "generation of a group",
+    clients::MOVED,
+    clients::TAKEN_BACK,
+    copies::COMPARED,
+];
 
 /// Seeds that are run twice: two of them or three have several brokers.
 const SAME_AGAIN: usize = 3;

@@ -40,7 +40,7 @@ pub struct Sim {
     plan: Plan,
     pub shared: Shared,
     pub trace: Trace,
-    invariants: Invariants,
+    pub invariants: Invariants,
     pub problems: Vec<String>,
 }
 
@@ -60,7 +60,8 @@ impl Sim {
         let plan = Plan::draw(&random, &names);
         let clients = Clients::start(&network, &names, child(), trace.clone())?;
         let session_ms = SESSIONS_MS[usize::from(random.next_u64().is_multiple_of(2))];
-        let shared = Shared { network, store, random, session_ms };
+        let broken = broken.and_then(Broken::law);
+        let shared = Shared { network, store, random, session_ms, broken };
         let (invariants, problems) = (Invariants::default(), Vec::new());
         Ok(Self { now_ms: 0, nodes, clients, plan, shared, trace, invariants, problems })
     }
@@ -79,6 +80,8 @@ impl Sim {
             }
         }
         self.problems.extend(self.invariants.undone());
+        let wrong = self.compare_copies()?;
+        self.problems.extend(wrong);
         Ok(())
     }
 
@@ -149,7 +152,8 @@ impl Sim {
         nodes.iter().all(|(node, _)| self.nodes[*node].is_up())
     }
 
-    fn tick(&mut self) -> Result<()> {
+    /// Lets a tick of time pass.
+    pub fn tick(&mut self) -> Result<()> {
         let to_ms = self.now_ms + TICK_MS;
         for node in &mut self.nodes {
             match node.step(to_ms, &self.shared)? {

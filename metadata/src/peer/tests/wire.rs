@@ -19,7 +19,8 @@ use super::Hub;
 use crate::command::Form;
 use crate::ids::{DirectoryId, Endpoint, ReplicaKey};
 use crate::image::Image;
-use crate::peer::messages::{Frame, Hello};
+use crate::peer::messages::{Frame, Greeting, Hello};
+use crate::peer::secret::{NONCE_BYTES, Side};
 use crate::peer::{
     Answer, Answers, CallError, Introduction, Kind, PeerSecret, PeerServer, Peers, Refusal,
     RefusalCode, Target, hello,
@@ -36,19 +37,21 @@ fn key(node: i32, directory: u128) -> ReplicaKey {
 }
 
 fn introduction(me: ReplicaKey, cluster: &str) -> Arc<Introduction> {
-    Arc::new(Introduction::new(me, None, images(me, cluster), None))
+    Arc::new(Introduction::new(me, None, images(me, cluster), None, random()))
 }
 
 /// Of a node of cluster `c` that has a secret, or none.
 fn with_secret(me: ReplicaKey, secret: &str) -> Arc<Introduction> {
     let secret = PeerSecret::new(secret.as_bytes().to_vec());
-    Arc::new(Introduction::new(me, None, images(me, "c"), secret))
+    Arc::new(Introduction::new(me, None, images(me, "c"), secret, random()))
+}
+
+fn random() -> odradek_common::random::SharedRandom {
+    Arc::new(odradek_common::random::SeededRandom::from_seed(1))
 }
 
 fn images(me: ReplicaKey, cluster: &str) -> watch::Receiver<Arc<Image>> {
-    let random: odradek_common::random::SharedRandom =
-        Arc::new(odradek_common::random::SeededRandom::from_seed(1));
-    let state = State::new(Arc::new(Waiting::new(&random)));
+    let state = State::new(Arc::new(Waiting::new(&random())));
     if !cluster.is_empty() {
         let form = Form { cluster: cluster.parse().unwrap(), directories: vec![me.directory] };
         let command = crate::wire::encode_command(&crate::Command::Form(form));
@@ -179,9 +182,9 @@ async fn who_does_not_know_its_cluster_learns_who_is_here_and_no_more() {
         // Not even if it does not keep to that itself.
         let mut connection = raw(&served).await;
         let hello = Hello { cluster: mine.to_owned(), ..good_hello() };
-        connection.writer.write_all(&framed(&hello)).await.unwrap();
+        connection.writer.write_all(&greeted(&hello)).await.unwrap();
         let _ = connection.writer.write_all(&framed(&follow())).await;
-        let answers = rest(&mut connection).await;
+        let answers = after_greeting(&mut connection).await;
         let length = u32::from_be_bytes(*answers.first_chunk().unwrap());
         assert_eq!(answers.len(), 4 + length as usize, "there is more than a hello");
         one.belongs_to(&"c".parse().unwrap());
@@ -208,14 +211,27 @@ async fn who_does_not_know_the_secret_is_refused() {
     }
     // It is told nothing that it did not know.
     let mut connection = raw(&served).await;
-    connection.writer.write_all(&framed(&good_hello())).await.unwrap();
-    let answer = Hello::decode(&rest(&mut connection).await[4..]).unwrap();
-    assert_eq!((answer.cluster.as_str(), answer.from, answer.secret), ("", None, Vec::new()));
+    connection.writer.write_all(&greeted(&good_hello())).await.unwrap();
+    let answer = Hello::decode(&after_greeting(&mut connection).await[4..]).unwrap();
+    assert_eq!((answer.cluster.as_str(), answer.from, answer.proof), ("", None, Vec::new()));
     // And who is called has to know it too.
     let without = serve_as(with_secret(key(2, 22), "")).await;
     let peers = Peers::new(without.hub.of("one"), with_secret(key(1, 11), "right"));
     let refused = peers.call(&target(2, Some(22)), Kind::Follow, Bytes::new(), soon()).await;
     assert!(matches!(refused, Err(CallError::NotSent(_))), "{refused:?}");
+}
+
+/// Who listened to one connection has nothing for another.
+#[tokio::test]
+async fn what_was_shown_on_one_connection_is_of_no_use_on_another() {
+    let served = serve_as(with_secret(key(2, 22), "right")).await;
+    let secret = PeerSecret::new(b"right".to_vec()).unwrap();
+    let overheard = secret.proof(Side::Caller, &[&[7; NONCE_BYTES], &[9; NONCE_BYTES]]);
+    let mut connection = raw(&served).await;
+    let hello = Hello { proof: overheard, ..good_hello() };
+    connection.writer.write_all(&greeted(&hello)).await.unwrap();
+    let answer = Hello::decode(&after_greeting(&mut connection).await[4..]).unwrap();
+    assert!(answer.refused.contains("does not know the secret"), "{answer:?}");
 }
 
 #[tokio::test]
@@ -295,13 +311,26 @@ fn framed(message: &impl Message) -> Vec<u8> {
 
 fn good_hello() -> Hello {
     Hello {
-        magic: hello::MAGIC,
         version: 1,
         cluster: "c".to_owned(),
         from: Some(key(1, 11).into()),
         to: 2,
         ..Hello::default()
     }
+}
+
+fn greeting() -> Greeting {
+    Greeting { magic: hello::MAGIC, nonce: vec![7; NONCE_BYTES] }
+}
+
+/// A hello of who does not wait for what the other side draws.
+fn greeted(hello: &Hello) -> Vec<u8> {
+    [framed(&greeting()), framed(hello)].concat()
+}
+
+/// What comes after the other side's greeting until it closes.
+async fn after_greeting(connection: &mut Connection) -> Vec<u8> {
+    rest(connection).await.split_off(framed(&greeting()).len())
 }
 
 /// Reads until the peer closes.
@@ -315,11 +344,11 @@ async fn rest(connection: &mut Connection) -> Vec<u8> {
 #[tokio::test]
 async fn what_is_no_hello_or_too_long_is_hung_up_on() {
     let served = serve().await;
-    let long_hello = Hello { cluster: "x".repeat(PEER_HELLO_BYTES), ..good_hello() };
     let firsts = [
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
-        framed(&Hello { magic: 1, ..good_hello() }),
-        framed(&long_hello),
+        framed(&Greeting { magic: 1, ..greeting() }),
+        framed(&Greeting { nonce: vec![7; NONCE_BYTES - 1], ..greeting() }),
+        framed(&Greeting { nonce: vec![7; PEER_HELLO_BYTES], ..greeting() }),
     ];
     for first in firsts {
         let mut connection = raw(&served).await;
@@ -331,16 +360,20 @@ async fn what_is_no_hello_or_too_long_is_hung_up_on() {
         (Hello { from: None, ..good_hello() }, "does not say who it is"),
     ] {
         let mut refused = raw(&served).await;
-        refused.writer.write_all(&framed(&hello)).await.unwrap();
-        let answer = rest(&mut refused).await;
+        refused.writer.write_all(&greeted(&hello)).await.unwrap();
+        let answer = after_greeting(&mut refused).await;
         let answer = Hello::decode(&answer[4..]).unwrap();
         assert!(answer.refused.contains(reason), "{answer:?}");
     }
+    let mut long_hello = raw(&served).await;
+    let hello = Hello { cluster: "x".repeat(PEER_HELLO_BYTES), ..good_hello() };
+    long_hello.writer.write_all(&greeted(&hello)).await.unwrap();
+    assert_eq!(after_greeting(&mut long_hello).await, b"", "it got an answer");
     let mut long = raw(&served).await;
-    long.writer.write_all(&framed(&good_hello())).await.unwrap();
+    long.writer.write_all(&greeted(&good_hello())).await.unwrap();
     let length = u32::try_from(PEER_FRAME_BYTES + 1).unwrap();
     long.writer.write_all(&length.to_be_bytes()).await.unwrap();
-    let answer = rest(&mut long).await;
+    let answer = after_greeting(&mut long).await;
     let answer = Hello::decode(&answer[4..]).unwrap();
     assert_eq!(answer.refused, "");
 }
@@ -389,7 +422,7 @@ proptest! {
             let served = serve().await;
             let mut connection = raw(&served).await;
             if after_hello {
-                connection.writer.write_all(&framed(&good_hello())).await.unwrap();
+                connection.writer.write_all(&greeted(&good_hello())).await.unwrap();
             }
             if framed_right {
                 let length = u32::try_from(bytes.len()).unwrap();
@@ -404,5 +437,6 @@ proptest! {
         // What is decoded of it is bounded by it.
         let _ = Frame::decode(bytes.as_slice());
         let _ = Hello::decode(bytes.as_slice());
+        let _ = Greeting::decode(bytes.as_slice());
     }
 }

@@ -48,15 +48,17 @@ fn log_id(term: u64, node: u64, index: u64) -> LogId {
     LogId::new(LeaderId::new(term, node.into()), index)
 }
 
+fn random() -> odradek_common::random::SharedRandom {
+    Arc::new(odradek_common::random::SeededRandom::from_seed(1))
+}
+
 fn state() -> State {
-    let random: odradek_common::random::SharedRandom =
-        Arc::new(odradek_common::random::SeededRandom::from_seed(1));
-    State::new(Arc::new(Waiting::new(&random)))
+    State::new(Arc::new(Waiting::new(&random())))
 }
 
 fn options(files: SharedFiles) -> RaftOptions {
     let me = NodeId::from(0);
-    let introduction = Introduction::new(me, None, state().subscribe(), None);
+    let introduction = Introduction::new(me, None, state().subscribe(), None, random());
     let peers = Arc::new(Peers::new(Hub::default().of("n0"), Arc::new(introduction)));
     RaftOptions {
         me,

@@ -34,7 +34,8 @@ pub async fn limited<T>(call: impl Future<Output = Result<T, Failed>>) -> Result
     timeout(CALL, call).await.unwrap_or(Err(Failed::Lost))
 }
 
-fn missing(what: &str) -> Failed {
+/// What an answer should have held.
+pub fn missing(what: &str) -> Failed {
     Failed::Malformed(format!("there is no {what} in it"))
 }
 

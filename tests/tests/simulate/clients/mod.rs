@@ -6,6 +6,7 @@ mod judge;
 mod member;
 mod notes;
 mod producer;
+mod reassign;
 mod tail;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 pub use self::notes::Notes;
+pub use self::reassign::{MOVED, TAKEN_BACK};
 use crate::sim::CLIENTS;
 use crate::stepped::Stepped;
 use crate::trace::Trace;
@@ -123,12 +125,15 @@ async fn work(common: Arc<Common>) {
         places().map(|place| tokio::spawn(tail::follow(common.clone(), place))).collect();
     readers.extend((0..MEMBERS).map(|_| tokio::spawn(member::belong(common.clone()))));
     let admin = tokio::spawn(admin::change_topics(common.clone()));
+    let operator = tokio::spawn(reassign::reassign(common.clone()));
     common.stage("what was sent is acknowledged");
     for producer in producers {
         common.joined(producer.await);
     }
     common.stage("changes of topics are done");
     let topics = admin.await;
+    common.stage("partitions are reassigned");
+    common.joined(operator.await);
     common.stage("the ends of the logs are told");
     let ends = common.find_ends().await;
     *common.ends.lock() = Some(ends.clone());
