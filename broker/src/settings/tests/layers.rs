@@ -131,7 +131,7 @@ fn a_key_of_kafka_without_effect_is_a_warning() {
     assert_eq!(warnings.len(), 4, "{warnings:?}");
     assert_eq!(
         warnings[0],
-        "--set: log.dirs: No effect here. No log files lie on the disks of brokers."
+        "--set: log.dirs: No effect here. Where data lies is set with `data.dir` and `storage.url`."
     );
     assert!(complaint(&["num.network.threads=none"]).contains("Not a number of type INT"));
 }
