@@ -103,9 +103,13 @@ impl Sessions {
 
     /// A broker's node led until now, and spoke last at `spoke`. There is another leader since a majority has not heard
     /// of it for a while; its silence begins no later than that, so that nobody waits once more where nobody listens.
+    /// Who spoke as the leader longer ago than a session is not the one that was replaced, and may live.
     pub fn led(&mut self, of: Incarnation, spoke: Instant, now: Instant) {
-        let silent = now.duration_since(spoke).min(self.options.gone_silence);
-        self.heard(of, Landings::default(), now.checked_sub(silent).unwrap_or(now));
+        let silent = now.duration_since(spoke);
+        if silent < self.options.timeout {
+            let silent = silent.min(self.options.gone_silence);
+            self.heard(of, Landings::default(), now.checked_sub(silent).unwrap_or(now));
+        }
     }
 
     /// A broker's connection closed, and a new one was refused: nobody listens there. One that is
@@ -258,6 +262,13 @@ mod tests {
         leader.sessions.gone(A);
         leader.sessions.gone(C);
         assert_eq!(leader.sessions.look([A, B, C], leader.now()), [(A, Reason::Gone)]);
+        // One that led an hour ago has its silence like everybody.
+        let long_after = leader.now() + leader.sessions.options.timeout;
+        let mut later = Sessions::new(SessionOptions::default(), long_after);
+        later.led(A, spoke, long_after);
+        assert_eq!(later.look([A], long_after), []);
+        later.gone(A);
+        assert_eq!(later.look([A], long_after), []);
         // No more than that silence is taken off the session of who listens.
         let mut silent = Vec::new();
         while silent.is_empty() {
