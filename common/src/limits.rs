@@ -16,7 +16,8 @@ pub const CHAIN_UNLANDED_BYTES: usize = 128 << 20;
 pub const GROUP_PARTITIONS: u32 = 256;
 /// Batches of one producer that are remembered, as Kafka does (five requests in flight).
 pub const PRODUCER_WINDOW_BATCHES: usize = 5;
-/// Batches of idempotent producers that one partition remembers: at most some 60 bytes each in a checkpoint, so that the manifest of a whole group stays below [`LIST_OBJECT_BYTES`].
+/// Batches of idempotent producers that one partition remembers: at most some 60 bytes each in a checkpoint, so
+/// that the manifest of a whole group stays below [`LIST_OBJECT_BYTES`].
 pub const PRODUCER_BATCHES_KEPT: usize = 16_384;
 /// Bytes of memory that a remembered batch of a producer takes, by and large: with what holds the producer where it
 /// has one alone, with the room that its window grows by where it has five.

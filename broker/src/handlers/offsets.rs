@@ -28,10 +28,7 @@ const UNKNOWN: ResponseError = ResponseError::UnknownTopicOrPartition;
 pub(super) async fn commit(core: &Core, version: i16, mut request: OffsetCommitRequest) -> Answer {
     let image = core.image();
     let mut unknown = Vec::new();
-    // Of too many the coordinator refuses all.
-    let asked: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
-    let looked_for = if asked > OFFSETS_OF_A_REQUEST { 0 } else { request.topics.len() };
-    for topic in &mut request.topics[..looked_for] {
+    for topic in looked_for(&mut request.topics, |t| t.partitions.len()) {
         let partitions = &mut topic.partitions;
         let missing = take_missing(&image, &topic.name, partitions, |p| p.partition_index);
         let refused = missing.into_iter().map(|partition| {
@@ -59,10 +56,7 @@ pub(super) async fn commit(core: &Core, version: i16, mut request: OffsetCommitR
 pub(super) async fn delete(core: &Core, mut request: OffsetDeleteRequest) -> Answer {
     let image = core.image();
     let mut unknown = Vec::new();
-    // Of too many the coordinator refuses all.
-    let asked: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
-    let looked_for = if asked > OFFSETS_OF_A_REQUEST { 0 } else { request.topics.len() };
-    for topic in &mut request.topics[..looked_for] {
+    for topic in looked_for(&mut request.topics, |t| t.partitions.len()) {
         let partitions = &mut topic.partitions;
         let missing = take_missing(&image, &topic.name, partitions, |p| p.partition_index);
         let refused = missing.into_iter().map(|partition| {
@@ -84,6 +78,13 @@ pub(super) async fn delete(core: &Core, mut request: OffsetDeleteRequest) -> Ans
         join(&mut response.topics, unknown, |t| &t.name, |t| &mut t.partitions);
         Body::of(response)
     }))
+}
+
+/// The topics of which it is looked for what does not exist: none, if they have too many partitions, as the coordinator
+/// refuses all of them then.
+fn looked_for<T>(topics: &mut [T], partitions: impl Fn(&T) -> usize) -> &mut [T] {
+    let asked: usize = topics.iter().map(partitions).sum();
+    if asked > OFFSETS_OF_A_REQUEST { &mut [] } else { topics }
 }
 
 /// Takes out the partitions of a topic that do not exist; their numbers.
